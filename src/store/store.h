@@ -1,0 +1,101 @@
+/* PostgreSQL: where money is written. Group commit, idempotency in the write's own transaction, unknown outcomes
+ * resolved (design, decisions 1 to 3). Callers block until their answer is known or their deadline passes; every
+ * function here is thread-safe unless it says otherwise. */
+#ifndef PAYFLOW_STORE_STORE_H
+#define PAYFLOW_STORE_STORE_H
+
+#include "core/base.h"
+#include "core/cursor.h"
+#include "core/fingerprint.h"
+#include "core/payment.h"
+#include "settings.h"
+
+struct store;
+
+/* Starts the lanes' threads, which connect behind and heal by themselves; an unreachable database is no failure.
+ * NULL only without memory or threads. `settings` must outlive the store. */
+struct store *store_start(const struct settings *settings);
+
+/* Answers what waits with STORE_UNAVAILABLE, lets what was sent finish (bounded by its deadline), ends the threads, frees. */
+void store_stop(struct store *store);
+
+/* What /ready says, from a state no older than a second. Never blocks. */
+enum store_state {
+    STORE_READY,
+    STORE_NOT_CONFIGURED,
+    STORE_UNREACHABLE,
+    STORE_MIGRATIONS_PENDING,
+    STORE_SCHEMA_TOO_NEW, /* a later migration says that this binary's schema version no longer works */
+};
+enum store_state store_state(const struct store *store);
+
+enum store_result {
+    STORE_OK = 0,
+    STORE_REPLAYED,    /* the key was used before by an equal request: the record is what it answered then */
+    STORE_KEY_REUSED,  /* the key was used before by a different request */
+    STORE_IN_FLIGHT,   /* another transaction holds the key beyond the deadline; nothing done here */
+    STORE_NOT_FOUND,
+    STORE_ILLEGAL,     /* the payment's state does not allow the step; the record is as it is */
+    STORE_AMOUNT,      /* more than what may be captured or refunded; the record is as it is */
+    STORE_BUSY,        /* the queue is full; nothing done */
+    STORE_UNAVAILABLE, /* no database within the deadline; nothing done */
+    STORE_UNKNOWN,     /* sent, and no answer within the deadline: it may or may not have happened */
+    STORE_REJECTED,    /* PostgreSQL refused this row's data; nothing done (a bug if it ever happens) */
+};
+
+/* On whose behalf. */
+struct caller {
+    int32_t account_id;
+    bool livemode;
+    const char *actor;      /* the key's public id, "none" without keys; for the history */
+    const char *request_id; /* for the history */
+};
+
+/* The Idempotency-Key of a write, if it has one. */
+struct idempotency {
+    bool present;
+    char key[IDEMPOTENCY_KEY_MAX + 1];
+    uint8_t fingerprint[FINGERPRINT_BYTES];
+};
+
+/* A payment with the memory that its texts live in. */
+struct record {
+    struct payment payment;
+    char *memory; /* freed by record_free; NULL if the texts are the caller's own */
+};
+
+void record_free(struct record *record);
+
+/* Records a new payment. In: record->payment whole (id made, status pending), its texts the caller's own and valid
+ * until the call returns. Out: on STORE_OK the same; on STORE_REPLAYED the payment as it was created first. On
+ * STORE_UNKNOWN record->payment.id is the id to name. deadline_us: clock_monotonic_us by when the call returns. */
+MUST_CHECK enum store_result store_create(struct store *store, const struct caller *caller,
+                                          const struct idempotency *key, int64_t deadline_us, struct record *record);
+
+/* Reads one payment of the caller's account and mode. */
+MUST_CHECK enum store_result store_get(struct store *store, const struct caller *caller, const char *id,
+                                       int64_t deadline_us, struct record *record);
+
+#define LIST_LIMIT_MAX 100
+
+struct list_filter {
+    int limit;                  /* 1 .. LIST_LIMIT_MAX */
+    char after[ID_SIZE];        /* continue below this id; "" from the newest */
+    char created_from[ID_SIZE]; /* lowest id included, "" = none */
+    char created_to[ID_SIZE];   /* first id excluded, "" = none */
+    enum payment_status status; /* 0 = any */
+    char currency[4];           /* "" = any */
+};
+
+struct page {
+    struct record *records; /* newest first */
+    int count;
+    bool has_more;
+};
+
+/* Reads one page of payments, newest first. The caller frees the page with page_free, also after a failure. */
+MUST_CHECK enum store_result store_list(struct store *store, const struct caller *caller,
+                                        const struct list_filter *filter, int64_t deadline_us, struct page *page);
+void page_free(struct page *page);
+
+#endif
