@@ -1,0 +1,44 @@
+/* What the store's own files share. */
+#ifndef PAYFLOW_STORE_INTERNAL_H
+#define PAYFLOW_STORE_INTERNAL_H
+
+#include "store/array.h"
+#include "store/keymap.h"
+#include "store/lane.h"
+#include "store/store.h"
+
+/* The numbers of the prepared statements. */
+enum { STATEMENT_CREATE, STATEMENT_CREATED_BEFORE, STATEMENT_GET, STATEMENT_LIST, STATEMENT_STATE };
+
+struct store {
+    const struct settings *settings;
+    struct lane writers;    /* batches */
+    struct lane quarantine; /* writes whose lock somebody holds, one at a time; and the look at the database's state */
+    struct lane readers;
+    struct keymap keys; /* keys in flight in this process */
+    _Atomic int state;  /* enum store_state */
+};
+
+/* create.c: the writers' and the quarantine's way to carry out new payments. */
+extern const struct op_kind create_kind;
+void create_run(struct lane *lane, struct pg *pg, void *scratch, struct op **ops, int count);
+void *create_scratch_new(void);
+void create_scratch_free(void *scratch);
+
+/* read.c */
+void read_run(struct lane *lane, struct pg *pg, void *scratch, struct op **ops, int count);
+void *read_scratch_new(void);
+void read_scratch_free(void *scratch);
+
+/* payment_row.c: reads a payment from a result whose columns from `column` on are PAYMENT_COLUMNS. The texts are copied
+ * into one allocation of the record's. False without memory, or if the row makes no sense. */
+#define PAYMENT_COLUMNS(p)                                                                                           \
+    p ".id, " p ".amount_minor, " p ".captured_minor, " p ".refunded_minor, " p ".currency, " p ".status, " p        \
+      ".livemode, " p ".description, " p ".reference, " p ".metadata"
+#define PAYMENT_COLUMNS_COUNT 10
+MUST_CHECK bool payment_row_read(const PGresult *result, int row, int column, struct record *record);
+
+/* A copy of a record with texts of its own. */
+MUST_CHECK bool record_copy(const struct record *from, struct record *to);
+
+#endif

@@ -1,0 +1,296 @@
+#include "store/lane.h"
+
+#include <stdlib.h>
+#include <time.h>
+
+#include "obs/log.h"
+#include "obs/metrics.h"
+#include "sys/clock.h"
+
+#define TOGETHER_MAX 1024
+#define IDLE_US 500000          /* how often an idle thread looks after its connection */
+#define DOWN_FAIL_FAST_US 1000000 /* away for longer: callers are answered at once */
+
+void op_init(struct op *op, const struct op_kind *kind, int64_t deadline_us) {
+    *op = (struct op){.kind = kind, .deadline_us = deadline_us, .result = STORE_UNAVAILABLE};
+    sem_init(&op->done, 0, 0);
+}
+
+enum store_result op_expired(const struct op *op) {
+    return op->sent ? STORE_UNKNOWN : op->contended ? STORE_IN_FLIGHT : STORE_UNAVAILABLE;
+}
+
+void op_finish(struct op *op, enum store_result result) {
+    op->result = result;
+    atomic_store_explicit(&op->finished, true, memory_order_release);
+    sem_post(&op->done);
+}
+
+static void depth_changed(struct lane *lane, int by) {
+    lane->depth += by;
+    if (lane->options.measured) {
+        metric_set(METRIC_QUEUE_DEPTH, lane->depth);
+    }
+}
+
+static void push(struct lane *lane, struct op *op, bool first) {
+    op->waiting = true;
+    atomic_store_explicit(&op->lane, lane, memory_order_relaxed);
+    op->next = first ? lane->head : NULL;
+    if (first) {
+        lane->head = op;
+        if (lane->tail == NULL) {
+            lane->tail = op;
+        }
+    } else {
+        if (lane->tail == NULL) {
+            lane->head = op;
+        } else {
+            lane->tail->next = op;
+        }
+        lane->tail = op;
+    }
+    depth_changed(lane, 1);
+    pthread_cond_signal(&lane->wake);
+}
+
+enum store_result lane_submit(struct lane *lane, struct op *op) {
+    int64_t now_us = clock_monotonic_us();
+    int64_t down_us = atomic_load_explicit(&lane->down_since_us, memory_order_relaxed);
+    if (down_us != 0 && now_us - down_us > DOWN_FAIL_FAST_US) {
+        return STORE_UNAVAILABLE;
+    }
+    op->queued_us = now_us;
+    enum store_result result = STORE_OK;
+    pthread_mutex_lock(&lane->lock);
+    if (lane->stopping) {
+        result = STORE_UNAVAILABLE;
+    } else if (lane->depth >= lane->options.depth_max) {
+        result = STORE_BUSY;
+    } else {
+        push(lane, op, false);
+    }
+    pthread_mutex_unlock(&lane->lock);
+    if (result == STORE_BUSY) {
+        metric_add(METRIC_QUEUE_REFUSED, 1);
+    }
+    return result;
+}
+
+void lane_pass(struct lane *lane, struct op *op, bool first) {
+    pthread_mutex_lock(&lane->lock);
+    bool stopping = lane->stopping;
+    if (!stopping) {
+        push(lane, op, first);
+    }
+    pthread_mutex_unlock(&lane->lock);
+    if (stopping) {
+        op_finish(op, op_expired(op));
+    }
+}
+
+/* Takes the operation out of the queue; false if a thread has it already. */
+static bool take_back(struct op *op) {
+    struct lane *lane = atomic_load_explicit(&op->lane, memory_order_relaxed);
+    pthread_mutex_lock(&lane->lock);
+    bool waiting = atomic_load_explicit(&op->lane, memory_order_relaxed) == lane && op->waiting;
+    if (waiting) {
+        struct op *before = NULL;
+        for (struct op *at = lane->head; at != op; at = at->next) { /* bounded by the queue's depth */
+            before = at;
+        }
+        if (before == NULL) {
+            lane->head = op->next;
+        } else {
+            before->next = op->next;
+        }
+        if (lane->tail == op) {
+            lane->tail = before;
+        }
+        op->waiting = false;
+        depth_changed(lane, -1);
+    }
+    pthread_mutex_unlock(&lane->lock);
+    return waiting;
+}
+
+static struct timespec timespec_of(int64_t monotonic_us) {
+    return (struct timespec){.tv_sec = monotonic_us / 1000000, .tv_nsec = (monotonic_us % 1000000) * 1000};
+}
+
+enum store_result op_wait(struct op *op) {
+    int64_t until_us = op->deadline_us;
+    for (;;) {
+        struct timespec until = timespec_of(until_us);
+        if (sem_clockwait(&op->done, CLOCK_MONOTONIC, &until) == 0) {
+            break;
+        }
+        if (clock_monotonic_us() < until_us) {
+            continue; /* a signal */
+        }
+        if (take_back(op)) {
+            op->result = op_expired(op);
+            break;
+        }
+        until_us += 100000; /* in a thread's hands, which is bounded, or on its way to another lane */
+    }
+    (void)atomic_load_explicit(&op->finished, memory_order_acquire);
+    sem_destroy(&op->done);
+    return op->result;
+}
+
+int ops_drop_expired(struct op **ops, int count) {
+    int64_t now_us = clock_monotonic_us();
+    int left = 0;
+    for (int i = 0; i < count; i++) {
+        if (ops[i]->deadline_us <= now_us) {
+            op_finish(ops[i], op_expired(ops[i]));
+        } else {
+            ops[left++] = ops[i];
+        }
+    }
+    return left;
+}
+
+int64_t ops_deadline_us(struct op *const *ops, int count) {
+    int64_t deadline_us = ops[0]->deadline_us;
+    for (int i = 1; i < count; i++) {
+        if (ops[i]->deadline_us < deadline_us) {
+            deadline_us = ops[i]->deadline_us;
+        }
+    }
+    return deadline_us;
+}
+
+bool lane_reconnect(struct pg *pg, int64_t deadline_us) {
+    if (pg_connect(pg, deadline_us)) {
+        return true;
+    }
+    int64_t wait_ms = pg_backoff_left_ms(pg);
+    clock_sleep_ms(wait_ms < 1 ? 1 : wait_ms > 50 ? 50 : wait_ms);
+    return false;
+}
+
+/* Takes the operations at the head that are of one kind, up to its limit. Called with the lock held. */
+static int take(struct lane *lane, struct op **ops) {
+    int count = 0;
+    const struct op_kind *kind = lane->head == NULL ? NULL : lane->head->kind;
+    while (lane->head != NULL && lane->head->kind == kind && count < kind->together_max && count < TOGETHER_MAX) {
+        struct op *op = lane->head;
+        lane->head = op->next;
+        op->waiting = false;
+        ops[count++] = op;
+    }
+    if (lane->head == NULL) {
+        lane->tail = NULL;
+    }
+    depth_changed(lane, -count);
+    return count;
+}
+
+static void note_connection(struct lane *lane, bool up) {
+    int64_t since_us = atomic_load_explicit(&lane->down_since_us, memory_order_relaxed);
+    if (up && since_us != 0) {
+        atomic_store_explicit(&lane->down_since_us, 0, memory_order_relaxed);
+    } else if (!up && since_us == 0) {
+        atomic_store_explicit(&lane->down_since_us, clock_monotonic_us(), memory_order_relaxed);
+    }
+}
+
+/* Sleeps until there is something to do. Called with the lock held. */
+static void sleep_idle(struct lane *lane, int64_t limit_us) {
+    struct timespec until = timespec_of(clock_monotonic_us() + limit_us);
+    pthread_cond_clockwait(&lane->wake, &lane->lock, CLOCK_MONOTONIC, &until);
+}
+
+static void answer_all(struct lane *lane, struct op **ops) {
+    for (int count = take(lane, ops); count > 0; count = take(lane, ops)) {
+        for (int i = 0; i < count; i++) {
+            op_finish(ops[i], op_expired(ops[i]));
+        }
+    }
+}
+
+static void *lane_thread(void *argument) {
+    struct lane *lane = argument;
+    struct pg pg;
+    struct op *ops[TOGETHER_MAX];
+    void *scratch = lane->options.scratch_new == NULL ? NULL : lane->options.scratch_new();
+    int64_t looked_us = 0;
+    pg_init(&pg, lane->settings, lane->options.session);
+    pthread_mutex_lock(&lane->lock);
+    while (!lane->stopping) {
+        int64_t now_us = clock_monotonic_us();
+        if (!pg_alive(&pg) || now_us - looked_us >= IDLE_US) {
+            looked_us = now_us;
+            pthread_mutex_unlock(&lane->lock);
+            bool up = pg_connect(&pg, now_us + 3000000);
+            note_connection(lane, up);
+            if (lane->options.idle != NULL) {
+                lane->options.idle(lane, &pg);
+            }
+            pthread_mutex_lock(&lane->lock);
+            if (!up && !lane->stopping) {
+                sleep_idle(lane, (pg_backoff_left_ms(&pg) + 1) * 1000);
+                continue;
+            }
+        }
+        int count = take(lane, ops);
+        if (count == 0) {
+            if (!lane->stopping) {
+                sleep_idle(lane, IDLE_US);
+            }
+            continue;
+        }
+        pthread_mutex_unlock(&lane->lock);
+        if (lane->options.measured) {
+            histogram_observe(HISTOGRAM_QUEUE_SECONDS, now_us - ops[0]->queued_us);
+        }
+        lane->options.run(lane, &pg, scratch, ops, count);
+        pthread_mutex_lock(&lane->lock);
+    }
+    answer_all(lane, ops);
+    pthread_mutex_unlock(&lane->lock);
+    pg_close(&pg);
+    if (scratch != NULL) {
+        lane->options.scratch_free(scratch);
+    }
+    return NULL;
+}
+
+bool lane_start(struct lane *lane, const struct settings *settings, const struct lane_options *options) {
+    *lane = (struct lane){.options = *options, .settings = settings};
+    pthread_mutex_init(&lane->lock, NULL);
+    pthread_cond_init(&lane->wake, NULL);
+    lane->threads = calloc((size_t)options->threads, sizeof *lane->threads);
+    if (lane->threads == NULL) {
+        return false;
+    }
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, 256 * 1024);
+    while (lane->started < options->threads) {
+        if (pthread_create(&lane->threads[lane->started], &attributes, lane_thread, lane) != 0) {
+            log_event(LOG_CRITICAL, "thread_failed", "cannot start a thread for %s", options->name);
+            pthread_attr_destroy(&attributes);
+            lane_stop(lane);
+            return false;
+        }
+        lane->started++;
+    }
+    pthread_attr_destroy(&attributes);
+    return true;
+}
+
+void lane_stop(struct lane *lane) {
+    pthread_mutex_lock(&lane->lock);
+    lane->stopping = true;
+    pthread_cond_broadcast(&lane->wake);
+    pthread_mutex_unlock(&lane->lock);
+    for (int i = 0; i < lane->started; i++) {
+        pthread_join(lane->threads[i], NULL);
+    }
+    lane->started = 0;
+    free(lane->threads);
+    lane->threads = NULL;
+}

@@ -1,0 +1,101 @@
+/* A lane: a bounded queue of operations and the threads, each with its own connection, that carry them out. Internal to
+ * the store.
+ *
+ * An operation lives on its caller's stack; the caller waits for `done`. While it waits in the queue the caller may take
+ * it back at its deadline; once a thread took it, that thread finishes it, and bounds itself by the deadline. */
+#ifndef PAYFLOW_STORE_LANE_H
+#define PAYFLOW_STORE_LANE_H
+
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
+
+#include "store/pg.h"
+#include "store/store.h"
+
+/* A kind of operation. Operations of one kind that wait together are carried out together. */
+struct op_kind {
+    const char *name;
+    int together_max; /* most that `run` takes at once */
+};
+
+struct lane;
+
+struct op {
+    const struct op_kind *kind;
+    struct op *next;
+    int64_t deadline_us;
+    int64_t queued_us;
+    _Atomic(struct lane *) lane; /* where it was queued last */
+    bool waiting;   /* in that lane's queue; guarded by its lock */
+    bool sent;      /* it was sent and its fate is not known: it may have been done */
+    bool contended; /* a lock that it needs was held by somebody else */
+    enum store_result result;
+    _Atomic bool finished; /* set before done is posted: carries the caller's view of what the thread wrote */
+    sem_t done;
+};
+
+/* Carries out `count` operations of one kind on a connection that is alive. Must finish each of them by op_finish or
+ * hand it to another lane, within its deadline. */
+typedef void lane_run(struct lane *lane, struct pg *pg, void *scratch, struct op **ops, int count);
+
+struct lane_options {
+    const char *name;
+    int threads;
+    int depth_max;          /* operations that may wait */
+    struct pg_session session;
+    lane_run *run;
+    void *(*scratch_new)(void); /* a thread's own working memory, or NULL */
+    void (*scratch_free)(void *scratch);
+    void (*idle)(struct lane *lane, struct pg *pg); /* called about twice a second by one thread, or NULL; pg may be dead */
+    bool measured;          /* depth and waits go to the metrics */
+    void *store;
+};
+
+struct lane {
+    struct lane_options options;
+    const struct settings *settings;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    struct op *head, *tail;
+    int depth;
+    bool stopping;
+    _Atomic int64_t down_since_us; /* 0 while connecting works */
+    pthread_t *threads;
+    int started;
+};
+
+/* Starts the threads. False without memory or threads; then nothing is left behind. */
+MUST_CHECK bool lane_start(struct lane *lane, const struct settings *settings, const struct lane_options *options);
+
+/* No thread takes anything new; what waits is answered with STORE_UNAVAILABLE; ends the threads. */
+void lane_stop(struct lane *lane);
+
+void op_init(struct op *op, const struct op_kind *kind, int64_t deadline_us);
+
+/* Queues the operation. STORE_OK: queued, op_wait must follow. STORE_BUSY: the queue is full. STORE_UNAVAILABLE: the
+ * database has been away for more than a second, or the lane is stopping. */
+MUST_CHECK enum store_result lane_submit(struct lane *lane, struct op *op);
+
+/* Queues an operation that a thread holds: first (true) or last. Never refused: as many wait as there are callers. */
+void lane_pass(struct lane *lane, struct op *op, bool first);
+
+/* Waits until the operation is finished, or takes it back at its deadline. Returns its result. */
+enum store_result op_wait(struct op *op);
+
+/* Gives the result to the caller, who may be gone with the operation's memory at once. */
+void op_finish(struct op *op, enum store_result result);
+
+/* What an operation whose deadline passed ends with: unknown, in flight, or unavailable. */
+enum store_result op_expired(const struct op *op);
+
+/* Takes the operations out of `ops` whose deadline passed, finishing them by op_expired; returns how many are left. */
+int ops_drop_expired(struct op **ops, int count);
+
+/* The earliest deadline of `count` > 0 operations. */
+int64_t ops_deadline_us(struct op *const *ops, int count);
+
+/* Makes sure of a connection for operations in hand. False after waiting a moment (look at the deadlines, then call again). */
+MUST_CHECK bool lane_reconnect(struct pg *pg, int64_t deadline_us);
+
+#endif

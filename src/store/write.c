@@ -1,0 +1,109 @@
+#include "store/write.h"
+
+#include "obs/metrics.h"
+#include "sys/clock.h"
+
+#define RUN_MIN_US 500000
+#define RUN_MAX_US 3000000
+
+int64_t write_run_deadline_us(struct op *const *ops, int count) {
+    int64_t now_us = clock_monotonic_us();
+    int64_t deadline_us = ops_deadline_us(ops, count);
+    if (deadline_us < now_us + RUN_MIN_US) {
+        return now_us + RUN_MIN_US;
+    }
+    return deadline_us > now_us + RUN_MAX_US ? now_us + RUN_MAX_US : deadline_us;
+}
+
+void write_mark_sent(struct op **ops, int count) {
+    for (int i = 0; i < count; i++) {
+        ops[i]->sent = true;
+    }
+}
+
+void write_quarantine(struct lane *lane, struct op **ops, int count) {
+    struct store *store = lane->options.store;
+    bool in_quarantine = lane == &store->quarantine;
+    metric_add(METRIC_QUARANTINED, in_quarantine ? 0 : count);
+    for (int i = 0; i < count; i++) {
+        struct write *write = write_of(ops[i]);
+        ops[i]->contended = true;
+        if (in_quarantine && write->key->present) {
+            keymap_suspect(&store->keys, &write->keyed);
+        }
+        lane_pass(&store->quarantine, ops[i], !in_quarantine);
+    }
+}
+
+/* The leader has its answer: so have its duplicates, or they try themselves. */
+static void finish_follower(const struct write *leader, struct write *follower) {
+    enum store_result result = leader->op.result;
+    if (result == STORE_OK || result == STORE_REPLAYED) {
+        if (memcmp(leader->key->fingerprint, follower->key->fingerprint, FINGERPRINT_BYTES) != 0) {
+            result = STORE_KEY_REUSED;
+        } else {
+            follower->again = !record_copy(leader->record, follower->record);
+            result = STORE_REPLAYED;
+        }
+    } else if (result != STORE_BUSY) {
+        follower->again = true;
+    }
+    op_finish(&follower->op, result);
+}
+
+static void finish_followers(struct store *store, struct write *leader) {
+    struct keyed *next = NULL;
+    for (struct keyed *at = keymap_leave(&store->keys, &leader->keyed); at != NULL; at = next) {
+        next = at->next;
+        finish_follower(leader, write_of(at->op));
+    }
+}
+
+/* Waits for the leader, which is bounded by a deadline that is not later than ours. */
+static enum store_result wait_as_follower(struct write *write) {
+    while (sem_wait(&write->op.done) != 0) {
+    }
+    (void)atomic_load_explicit(&write->op.finished, memory_order_acquire);
+    sem_destroy(&write->op.done);
+    return write->op.result;
+}
+
+static enum store_result lead(struct store *store, struct write *write) {
+    bool suspect = write->key->present && keymap_is_suspect(&store->keys, &write->keyed);
+    enum store_result result = lane_submit(suspect ? &store->quarantine : &store->writers, &write->op);
+    if (result == STORE_OK) {
+        result = op_wait(&write->op);
+    } else {
+        write->op.result = result;
+        sem_destroy(&write->op.done);
+    }
+    if (suspect && result != STORE_IN_FLIGHT) {
+        keymap_clear_suspect(&store->keys, &write->keyed);
+    }
+    return result;
+}
+
+enum store_result write_carry_out(struct store *store, struct write *write, const struct op_kind *kind,
+                                  int64_t deadline_us) {
+    for (;;) {
+        op_init(&write->op, kind, deadline_us);
+        write->again = false;
+        if (!write->key->present) {
+            return lead(store, write);
+        }
+        write->keyed.op = &write->op;
+        write->keyed.account_id = write->caller->account_id;
+        write->keyed.livemode = write->caller->livemode;
+        write->keyed.operation = (int16_t)write->step;
+        write->keyed.key = write->key;
+        if (keymap_enter(&store->keys, &write->keyed)) {
+            enum store_result result = lead(store, write);
+            finish_followers(store, write);
+            return result;
+        }
+        enum store_result result = wait_as_follower(write);
+        if (!write->again || clock_monotonic_us() >= deadline_us) {
+            return result;
+        }
+    }
+}
