@@ -9,7 +9,7 @@
 
 /* The caller must look at the result. */
 #define MUST_CHECK __attribute__((warn_unused_result))
-#define PRINTF_LIKE(format, first) __attribute__((format(printf, format, first)))
+#define PRINTF_LIKE(template, first) __attribute__((format(printf, template, first)))
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 /* A piece of somebody else's text: not owned, not NUL-terminated; data is NULL when there is none. */

@@ -44,7 +44,7 @@ static const struct pg_statement before_statement = {
     " JOIN payments p ON p.account_id = i.account_id AND p.livemode = i.livemode"
     " AND p.id = CASE WHEN i.key IS NULL THEN i.id ELSE k.object_id END"};
 
-const struct op_kind create_kind = {"create", 1024};
+const struct op_kind create_kind = {"create", false};
 
 struct create_scratch {
     struct array create[CREATE_ARRAYS];

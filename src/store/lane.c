@@ -7,7 +7,6 @@
 #include "obs/metrics.h"
 #include "sys/clock.h"
 
-#define TOGETHER_MAX 1024
 #define IDLE_US 500000          /* how often an idle thread looks after its connection */
 #define DOWN_FAIL_FAST_US 1000000 /* away for longer: callers are answered at once */
 
@@ -57,6 +56,9 @@ static void push(struct lane *lane, struct op *op, bool first) {
 enum store_result lane_submit(struct lane *lane, struct op *op) {
     int64_t now_us = clock_monotonic_us();
     int64_t down_us = atomic_load_explicit(&lane->down_since_us, memory_order_relaxed);
+    if (lane->started == 0) {
+        return STORE_UNAVAILABLE; /* no database is configured */
+    }
     if (down_us != 0 && now_us - down_us > DOWN_FAIL_FAST_US) {
         return STORE_UNAVAILABLE;
     }
@@ -175,7 +177,8 @@ bool lane_reconnect(struct pg *pg, int64_t deadline_us) {
 static int take(struct lane *lane, struct op **ops) {
     int count = 0;
     const struct op_kind *kind = lane->head == NULL ? NULL : lane->head->kind;
-    while (lane->head != NULL && lane->head->kind == kind && count < kind->together_max && count < TOGETHER_MAX) {
+    int most = kind == NULL || kind->alone ? 1 : lane->options.batch_max;
+    while (lane->head != NULL && lane->head->kind == kind && count < most) {
         struct op *op = lane->head;
         lane->head = op->next;
         op->waiting = false;
@@ -214,7 +217,7 @@ static void answer_all(struct lane *lane, struct op **ops) {
 static void *lane_thread(void *argument) {
     struct lane *lane = argument;
     struct pg pg;
-    struct op *ops[TOGETHER_MAX];
+    struct op *ops[LANE_BATCH_MAX];
     void *scratch = lane->options.scratch_new == NULL ? NULL : lane->options.scratch_new();
     int64_t looked_us = 0;
     pg_init(&pg, lane->settings, lane->options.session);

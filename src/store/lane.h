@@ -13,10 +13,12 @@
 #include "store/pg.h"
 #include "store/store.h"
 
-/* A kind of operation. Operations of one kind that wait together are carried out together. */
+#define LANE_BATCH_MAX 1024
+
+/* A kind of operation. Operations of one kind that wait together are carried out together, unless it is `alone`. */
 struct op_kind {
     const char *name;
-    int together_max; /* most that `run` takes at once */
+    bool alone;
 };
 
 struct lane;
@@ -43,6 +45,7 @@ struct lane_options {
     const char *name;
     int threads;
     int depth_max;          /* operations that may wait */
+    int batch_max;          /* operations taken at once, 1 .. LANE_BATCH_MAX */
     struct pg_session session;
     lane_run *run;
     void *(*scratch_new)(void); /* a thread's own working memory, or NULL */
