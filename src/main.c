@@ -1,0 +1,171 @@
+/* The commands of the binary. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "healthcheck.h"
+#include "obs/log.h"
+#include "settings.h"
+#include "store/migrate.h"
+#include "store/prune.h"
+#include "sys/clock.h"
+#include "version.h"
+
+#define EXIT_USAGE 64    /* sysexits.h's EX_USAGE */
+#define EXIT_SOFTWARE 70 /* EX_SOFTWARE */
+#define EXIT_CONFIG 78   /* EX_CONFIG */
+#define STOP_LIMIT_MS 8000 /* with the drain second before it, below Cloud Run's ten seconds */
+
+static const char usage[] =
+    "Usage: payflow [COMMAND]\n"
+    "\n"
+    "  serve        take requests (the default)\n"
+    "  migrate      bring the database's schema up to date\n"
+    "  prune        delete idempotency keys that are old enough\n"
+    "  healthcheck  exit 0 if the server on this machine's PORT is healthy, else 1\n"
+    "  config       print the settings in force, secrets hidden (--markdown: the table of all settings)\n"
+    "  version      print the version of the binary and of what is linked into it\n"
+    "\n"
+    "Settings are environment variables; see `payflow config --markdown`.\n";
+
+/* Waits for SIGTERM or SIGINT, which every thread has blocked. */
+static int wait_for_signal(const sigset_t *signals) {
+    int signal_number = 0;
+    while (sigwait(signals, &signal_number) != 0) {
+    }
+    return signal_number;
+}
+
+/* Intake goes on for a moment, because a front end may still send; then what is in flight is finished. */
+static void drain(struct api *api, struct http_server *server) {
+    int64_t begun_us = clock_monotonic_us();
+    log_event(LOG_INFO, "draining", "asked to stop: finishing what is in flight");
+    atomic_store(&api->draining, true);
+    http_drain(server);
+    while (clock_monotonic_us() - begun_us < api->settings->drain_ms * 1000) {
+        clock_sleep_ms(20);
+    }
+    http_stop(server, STOP_LIMIT_MS);
+}
+
+static int serve_with(struct api *api, const sigset_t *signals) {
+    const struct settings *settings = api->settings;
+    char error[200];
+    size_t count = 0;
+    const struct http_route *routes = api_routes(&count);
+    const struct http_options options = {
+        .port = (int)settings->port,
+        .max_concurrency = (int)settings->max_concurrency,
+        .max_connections = (int)settings->max_connections,
+        .max_connections_per_address = (int)settings->max_connections_per_address,
+        .request_timeout_ms = settings->request_timeout_ms,
+        .head_timeout_ms = settings->head_timeout_ms,
+        .body_timeout_ms = settings->body_timeout_ms,
+        .keep_alive_ms = settings->keep_alive_ms,
+    };
+    struct http_server *server = http_start(&options, routes, count, api, error, sizeof error);
+    if (server == NULL) {
+        log_event(LOG_CRITICAL, "not_listening", "%s", error);
+        return EXIT_SOFTWARE;
+    }
+    log_event(LOG_INFO, "serving", "PayFlow API %s running on port %d", settings->app_version, http_port(server));
+    wait_for_signal(signals);
+    drain(api, server);
+    return 0;
+}
+
+static int serve(const struct settings *settings) {
+    char error[200];
+    sigset_t signals;
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: they inherit it */
+    signal(SIGPIPE, SIG_IGN);
+    bool readable = strcmp(settings->log_format, "text") == 0 ||
+                    (strcmp(settings->log_format, "auto") == 0 && isatty(STDERR_FILENO) == 1);
+    log_start(settings->log_level, readable, settings->google_project, settings->app_version);
+    metrics_start(settings->app_version);
+    struct api api = {.settings = settings};
+    int status = EXIT_SOFTWARE;
+    api.store = store_start(settings);
+    api.cache = cache_start(settings, error, sizeof error);
+    if (api.store == NULL || api.cache == NULL) {
+        log_event(LOG_CRITICAL, "not_started", "%s", api.store == NULL ? "out of memory or threads" : error);
+    } else {
+        status = serve_with(&api, &signals);
+    }
+    if (api.store != NULL) {
+        store_stop(api.store);
+    }
+    if (api.cache != NULL) {
+        cache_stop(api.cache);
+    }
+    log_event(LOG_INFO, "stopped", "stopped with exit code %d", status);
+    log_stop();
+    return status;
+}
+
+static int config(const struct settings *settings, bool markdown) {
+    struct text out;
+    text_init(&out, NULL, 0, 1 << 20);
+    if (markdown) {
+        settings_write_markdown(&out);
+    } else {
+        settings_write(settings, &out);
+    }
+    int status = out.failed ? EXIT_SOFTWARE : 0;
+    fputs(out.data, stdout);
+    text_free(&out);
+    return status;
+}
+
+static int run_command(const char *command, bool markdown, const struct settings *settings) {
+    if (strcmp(command, "serve") == 0) {
+        return serve(settings);
+    }
+    if (strcmp(command, "config") == 0) {
+        return config(settings, markdown);
+    }
+    if (!settings_database_configured(settings)) {
+        fprintf(stderr, "payflow %s: no database is configured; set DB_HOST or DATABASE_URL\n", command);
+        return EXIT_CONFIG;
+    }
+    return strcmp(command, "migrate") == 0 ? migrate_run(settings) : prune_run(settings);
+}
+
+int main(int argc, char **argv) {
+    const char *command = argc > 1 ? argv[1] : "serve";
+    static const char *const commands[] = {"serve", "migrate", "prune", "config", "healthcheck"};
+    bool known = false;
+    bool markdown = argc == 3 && strcmp(command, "config") == 0 && strcmp(argv[2], "--markdown") == 0;
+    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || strcmp(command, "help") == 0) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0) {
+        version_write(stdout);
+        return 0;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        known = known || strcmp(command, commands[i]) == 0;
+    }
+    if (!known || (argc > 2 && !markdown)) {
+        fprintf(stderr, "payflow: unknown command or argument\n\n%s", usage);
+        return EXIT_USAGE;
+    }
+    struct settings settings;
+    struct text errors;
+    text_init(&errors, NULL, 0, 65536);
+    if (!settings_read(&settings, &errors)) {
+        fputs(errors.data, stderr);
+        text_free(&errors);
+        return EXIT_CONFIG;
+    }
+    text_free(&errors);
+    return strcmp(command, "healthcheck") == 0 ? healthcheck_run(settings.port)
+                                               : run_command(command, markdown, &settings);
+}

@@ -1,0 +1,109 @@
+#include "store/store.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "obs/log.h"
+#include "obs/metrics.h"
+#include "store/internal.h"
+#include "store/migrate.h"
+#include "sys/clock.h"
+
+#define STATEMENT_TIMEOUT_MS 2000
+#define BATCH_LOCK_TIMEOUT_MS 250     /* longer than any commit of ours takes; one stuck key must not stop a writer */
+#define QUARANTINE_LOCK_TIMEOUT_MS 50 /* tried one by one, again and again, so that each waits little for the others */
+#define STATE_RUN_US 500000 /* with the half second between looks, the state is no older than a second */
+#define GET_BATCH_MAX 64
+
+static const char *const state_names[] = {"ready", "not configured", "unreachable", "migrations pending",
+                                          "schema too new"};
+
+/* What the schema says of itself: the newest migration, and whether one needs a binary that knows more than ours. */
+static const char state_sql[] =
+    "SELECT coalesce(max(version), 0), coalesce(max(breaks_before), 0) FROM schema_migrations";
+
+static enum store_state look(struct pg *pg) {
+    if (!pg_alive(pg)) {
+        return STORE_UNREACHABLE;
+    }
+    struct pg_answer answer = pg_run_text(pg, state_sql, clock_monotonic_us() + STATE_RUN_US);
+    if (answer.outcome == PG_REFUSED) {
+        return strcmp(answer.sqlstate, "42P01") == 0 ? STORE_MIGRATIONS_PENDING : STORE_UNREACHABLE;
+    }
+    if (answer.outcome != PG_OK) {
+        return STORE_UNREACHABLE;
+    }
+    int version = atoi(PQgetvalue(answer.result, 0, 0));
+    int breaks_before = atoi(PQgetvalue(answer.result, 0, 1));
+    PQclear(answer.result);
+    if (breaks_before > migrations_count) {
+        return STORE_SCHEMA_TOO_NEW;
+    }
+    return version < migrations_count ? STORE_MIGRATIONS_PENDING : STORE_READY;
+}
+
+/* The quarantine's thread is mostly idle, so it also keeps the state fresh. */
+static void refresh_state(struct lane *lane, struct pg *pg) {
+    struct store *store = lane->options.store;
+    enum store_state state = look(pg);
+    enum store_state before = (enum store_state)atomic_exchange(&store->state, (int)state);
+    metric_set(METRIC_DB_UP, state == STORE_UNREACHABLE ? 0 : 1);
+    if (state != before) {
+        log_event(state == STORE_READY ? LOG_INFO : LOG_ERROR, "database_state", "the database is %s",
+                  state_names[state]);
+    }
+}
+
+enum store_state store_state(const struct store *store) {
+    return (enum store_state)atomic_load(&store->state);
+}
+
+static bool start_lanes(struct store *store) {
+    const struct settings *s = store->settings;
+    const struct pg_session batch = {BATCH_LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS};
+    const struct pg_session alone = {QUARANTINE_LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS};
+    const struct lane_options writers = {
+        .name = "writers", .threads = (int)s->db_writers, .depth_max = (int)s->queue_max,
+        .batch_max = (int)s->batch_rows_max, .session = batch, .run = create_run, .scratch_new = create_scratch_new,
+        .scratch_free = create_scratch_free, .measured = true, .store = store};
+    const struct lane_options quarantine = {
+        .name = "quarantine", .threads = 1, .depth_max = (int)s->queue_max, .batch_max = 1, .session = alone,
+        .run = create_run, .scratch_new = create_scratch_new, .scratch_free = create_scratch_free,
+        .idle = refresh_state, .store = store};
+    const struct lane_options readers = {
+        .name = "readers", .threads = (int)s->db_readers, .depth_max = (int)s->queue_max, .batch_max = GET_BATCH_MAX,
+        .session = batch, .run = read_run, .scratch_new = read_scratch_new, .scratch_free = read_scratch_free,
+        .store = store};
+    metric_set(METRIC_DB_CONNECTIONS_MAX, s->db_writers + s->db_readers + 1);
+    metric_set(METRIC_QUEUE_CAPACITY, s->queue_max);
+    return lane_start(&store->quarantine, s, &quarantine) && lane_start(&store->writers, s, &writers) &&
+           lane_start(&store->readers, s, &readers);
+}
+
+struct store *store_start(const struct settings *settings) {
+    struct store *store = calloc(1, sizeof *store);
+    if (store == NULL) {
+        return NULL;
+    }
+    store->settings = settings;
+    keymap_init(&store->keys);
+    bool configured = settings_database_configured(settings);
+    atomic_store(&store->state, configured ? STORE_UNREACHABLE : STORE_NOT_CONFIGURED);
+    if (configured && !start_lanes(store)) {
+        store_stop(store);
+        return NULL;
+    }
+    return store;
+}
+
+void store_stop(struct store *store) {
+    struct lane *lanes[] = {&store->writers, &store->readers, &store->quarantine};
+    for (size_t i = 0; i < ARRAY_LEN(lanes); i++) {
+        if (lanes[i]->started > 0) {
+            lane_stop(lanes[i]);
+        }
+    }
+    keymap_destroy(&store->keys);
+    free(store);
+}
