@@ -1,12 +1,15 @@
 #include "api/api.h"
 
+#define GET .method = HTTP_GET, .path =
+#define POST .method = HTTP_POST, .path =
+
 static const struct http_route routes[] = {
-    {HTTP_GET, "/health", api_health, .unlimited = true},
-    {HTTP_GET, "/ready", api_ready, .unlimited = true},
-    {HTTP_GET, "/metrics", api_metrics, .unlimited = true},
-    {HTTP_POST, "/api/v1/payments", api_payment_create, .json_body = true},
-    {HTTP_GET, "/api/v1/payments", api_payment_list},
-    {HTTP_GET, "/api/v1/payments/{id}", api_payment_get},
+    {GET "/health", .handler = api_health, .unlimited = true},
+    {GET "/ready", .handler = api_ready, .unlimited = true},
+    {GET "/metrics", .handler = api_metrics, .unlimited = true},
+    {POST "/api/v1/payments", .handler = api_payment_create, .json_body = true},
+    {GET "/api/v1/payments", .handler = api_payment_list},
+    {GET "/api/v1/payments/{id}", .handler = api_payment_get},
 };
 
 const struct http_route *api_routes(size_t *count) {

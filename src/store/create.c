@@ -6,9 +6,6 @@
 #include "store/write.h"
 #include "sys/clock.h"
 
-#define CREATE_ARRAYS 13
-#define BEFORE_ARRAYS 4
-
 /* Keys first: who gets its key may insert its payment and its first event. A row whose key or id is there already is
  * left out of the answer, and looked up in a second statement with a new snapshot: this one's would not show a winner
  * that committed while we waited for it. The OR keeps the look-up in `claimed` a hashed subplan. */
@@ -44,32 +41,6 @@ static const struct pg_statement before_statement = {
     " JOIN payments p ON p.account_id = i.account_id AND p.livemode = i.livemode"
     " AND p.id = CASE WHEN i.key IS NULL THEN i.id ELSE k.object_id END"};
 
-const struct op_kind create_kind = {"create", false};
-
-struct create_scratch {
-    struct array create[CREATE_ARRAYS];
-    struct array before[BEFORE_ARRAYS];
-};
-
-void *create_scratch_new(void) {
-    return calloc(1, sizeof(struct create_scratch));
-}
-
-void create_scratch_free(void *scratch) {
-    struct create_scratch *arrays = scratch;
-    for (size_t i = 0; i < CREATE_ARRAYS; i++) {
-        array_free(&arrays->create[i]);
-    }
-    for (size_t i = 0; i < BEFORE_ARRAYS; i++) {
-        array_free(&arrays->before[i]);
-    }
-    free(arrays);
-}
-
-static struct slice key_of(const struct write *write) {
-    return write->key->present ? slice_of(write->key->key) : (struct slice){NULL, 0};
-}
-
 /* Everybody locks keys in the same order, or six servers with shuffled keys deadlock (tested). */
 static int by_scope_key_id(const void *left, const void *right) {
     const struct write *a = write_of(*(struct op *const *)left);
@@ -87,7 +58,7 @@ static int by_scope_key_id(const void *left, const void *right) {
     return order != 0 ? order : strcmp(a->record->payment.id, b->record->payment.id);
 }
 
-static bool bind_create(struct create_scratch *scratch, struct op *const *ops, int count,
+static bool bind_create(struct write_scratch *scratch, struct op *const *ops, int count,
                         struct pg_parameters *parameters) {
     static const enum array_type types[CREATE_ARRAYS] = {
         ARRAY_INT4, ARRAY_BOOL, ARRAY_TEXT, ARRAY_INT8,  ARRAY_TEXT, ARRAY_TIMESTAMPTZ, ARRAY_TEXT,
@@ -108,10 +79,8 @@ static bool bind_create(struct create_scratch *scratch, struct op *const *ops, i
         array_add_bytes(&a[6], payment->description);
         array_add_bytes(&a[7], payment->reference);
         array_add_bytes(&a[8], payment->metadata);
-        array_add_bytes(&a[9], key_of(write));
-        array_add_bytes(&a[10], write->key->present
-                                    ? (struct slice){(const char *)write->key->fingerprint, FINGERPRINT_BYTES}
-                                    : (struct slice){NULL, 0});
+        array_add_bytes(&a[9], write_key(write));
+        array_add_bytes(&a[10], write_fingerprint(write));
         array_add_bytes(&a[11], slice_of(write->caller->actor));
         array_add_bytes(&a[12], slice_of(write->caller->request_id));
     }
@@ -139,24 +108,10 @@ static int finish_created(const PGresult *result, struct op **ops, int count) {
     return left;
 }
 
-static bool fingerprint_equals(const PGresult *result, int row, int column, const uint8_t *fingerprint) {
-    static const char digits[] = "0123456789abcdef";
-    const char *hex = PQgetvalue(result, row, column);
-    if (PQgetlength(result, row, column) != 2 + 2 * FINGERPRINT_BYTES) {
-        return false;
-    }
-    for (int i = 0; i < FINGERPRINT_BYTES; i++) {
-        if (hex[2 + 2 * i] != digits[fingerprint[i] >> 4] || hex[3 + 2 * i] != digits[fingerprint[i] & 15]) {
-            return false;
-        }
-    }
-    return true;
-}
-
 /* What a row of the second statement means for its write. */
 static void finish_from_row(struct write *write, const PGresult *result, int row) {
     struct record before;
-    if (write->key->present && !fingerprint_equals(result, row, 1, write->key->fingerprint)) {
+    if (write->key->present && !write_same_request(write, result, row, 1)) {
         op_finish(&write->op, STORE_KEY_REUSED);
         return;
     }
@@ -179,7 +134,7 @@ static void finish_from_row(struct write *write, const PGresult *result, int row
 
 /* Runs the second statement for `count` operations; returns how many must go through the first again (their key was
  * pruned in between) or, after a failure, all of them. */
-static int finish_known(struct pg *pg, struct create_scratch *scratch, struct op **ops, int count) {
+static int finish_known(struct pg *pg, struct write_scratch *scratch, struct op **ops, int count) {
     static const enum array_type types[BEFORE_ARRAYS] = {ARRAY_INT4, ARRAY_BOOL, ARRAY_TEXT, ARRAY_TEXT};
     struct array *a = scratch->before;
     struct pg_parameters parameters = {.count = 0};
@@ -191,7 +146,7 @@ static int finish_known(struct pg *pg, struct create_scratch *scratch, struct op
         array_add_int4(&a[0], write->caller->account_id);
         array_add_bool(&a[1], write->caller->livemode);
         array_add_bytes(&a[2], slice_of(write->record->payment.id));
-        array_add_bytes(&a[3], key_of(write));
+        array_add_bytes(&a[3], write_key(write));
     }
     if (!arrays_bind(a, BEFORE_ARRAYS, &parameters)) {
         return count;
@@ -219,10 +174,10 @@ static int finish_known(struct pg *pg, struct create_scratch *scratch, struct op
     return left;
 }
 
-static void run_batch(struct lane *lane, struct pg *pg, struct create_scratch *scratch, struct op **ops, int count);
+static void run_batch(struct lane *lane, struct pg *pg, struct write_scratch *scratch, struct op **ops, int count);
 
 /* PostgreSQL said no and undid the batch. Returns how many operations are still ours to try. */
-static int refused(struct lane *lane, struct pg *pg, struct create_scratch *scratch, struct op **ops, int count,
+static int refused(struct lane *lane, struct pg *pg, struct write_scratch *scratch, struct op **ops, int count,
                    const char *sqlstate) {
     if (pg_is_contention(sqlstate)) {
         write_quarantine(lane, ops, count);
@@ -248,7 +203,7 @@ static int refused(struct lane *lane, struct pg *pg, struct create_scratch *scra
 
 /* Carries out a batch: until each operation is finished, handed to quarantine, or past its deadline. Every pass either
  * finishes something, waits a moment, or meets a deadline. */
-static void run_batch(struct lane *lane, struct pg *pg, struct create_scratch *scratch, struct op **ops, int count) {
+static void run_batch(struct lane *lane, struct pg *pg, struct write_scratch *scratch, struct op **ops, int count) {
     bool resolving = false;
     while ((count = ops_drop_expired(ops, count)) > 0) {
         struct pg_parameters parameters;
@@ -280,10 +235,12 @@ static void run_batch(struct lane *lane, struct pg *pg, struct create_scratch *s
     }
 }
 
-void create_run(struct lane *lane, struct pg *pg, void *scratch, struct op **ops, int count) {
+static void create_run(struct lane *lane, struct pg *pg, void *scratch, struct op **ops, int count) {
     qsort(ops, (size_t)count, sizeof *ops, by_scope_key_id);
     run_batch(lane, pg, scratch, ops, count);
 }
+
+static const struct op_kind create_kind = {"create", false, create_run};
 
 enum store_result store_create(struct store *store, const struct caller *caller, const struct idempotency *key,
                                int64_t deadline_us, struct record *record) {

@@ -19,14 +19,7 @@ struct store {
     _Atomic int state;  /* enum store_state */
 };
 
-/* create.c: the writers' and the quarantine's way to carry out new payments. */
-extern const struct op_kind create_kind;
-void create_run(struct lane *lane, struct pg *pg, void *scratch, struct op **ops, int count);
-void *create_scratch_new(void);
-void create_scratch_free(void *scratch);
-
-/* read.c */
-void read_run(struct lane *lane, struct pg *pg, void *scratch, struct op **ops, int count);
+/* read.c: a reader's working memory. */
 void *read_scratch_new(void);
 void read_scratch_free(void *scratch);
 

@@ -249,7 +249,7 @@ static void *lane_thread(void *argument) {
         if (lane->options.measured) {
             histogram_observe(HISTOGRAM_QUEUE_SECONDS, now_us - ops[0]->queued_us);
         }
-        lane->options.run(lane, &pg, scratch, ops, count);
+        ops[0]->kind->run(lane, &pg, scratch, ops, count);
         pthread_mutex_lock(&lane->lock);
     }
     answer_all(lane, ops);

@@ -15,13 +15,17 @@
 
 #define LANE_BATCH_MAX 1024
 
-/* A kind of operation. Operations of one kind that wait together are carried out together, unless it is `alone`. */
+struct lane;
+struct op;
+
+/* A kind of operation. Those of one kind that wait together are carried out together, unless it is `alone`. */
 struct op_kind {
     const char *name;
     bool alone;
+    /* Carries out `count` operations of this kind on a connection that is alive. Must finish each of them by op_finish or
+     * pass it on, within its deadline. */
+    void (*run)(struct lane *lane, struct pg *pg, void *scratch, struct op **ops, int count);
 };
-
-struct lane;
 
 struct op {
     const struct op_kind *kind;
@@ -37,17 +41,12 @@ struct op {
     sem_t done;
 };
 
-/* Carries out `count` operations of one kind on a connection that is alive. Must finish each of them by op_finish or
- * hand it to another lane, within its deadline. */
-typedef void lane_run(struct lane *lane, struct pg *pg, void *scratch, struct op **ops, int count);
-
 struct lane_options {
     const char *name;
     int threads;
     int depth_max;          /* operations that may wait */
     int batch_max;          /* operations taken at once, 1 .. LANE_BATCH_MAX */
     struct pg_session session;
-    lane_run *run;
     void *(*scratch_new)(void); /* a thread's own working memory, or NULL */
     void (*scratch_free)(void *scratch);
     void (*idle)(struct lane *lane, struct pg *pg); /* called about twice a second by one thread, or NULL; pg may be dead */

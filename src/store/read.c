@@ -22,8 +22,10 @@ static const struct pg_statement list_statement = {
     " AND p.id < $3::text AND p.id >= $4::text AND ($5::int2 = 0 OR p.status = $5) AND ($6::text = '' OR p.currency = $6)"
     " ORDER BY p.account_id DESC, p.livemode DESC, p.id DESC LIMIT $7::int4"};
 
-static const struct op_kind get_kind = {"get", false};
-static const struct op_kind list_kind = {"list", true};
+static void read_run(struct lane *lane, struct pg *pg, void *scratch, struct op **ops, int count);
+
+static const struct op_kind get_kind = {"get", false, read_run};
+static const struct op_kind list_kind = {"list", true, read_run};
 
 struct get {
     struct op op;
@@ -139,7 +141,7 @@ static void finish_list(const PGresult *result, struct op **ops, int count) {
 }
 
 /* Reads change nothing, so a lost one is simply asked again. */
-void read_run(struct lane *lane, struct pg *pg, void *scratch, struct op **ops, int count) {
+static void read_run(struct lane *lane, struct pg *pg, void *scratch, struct op **ops, int count) {
     (void)lane;
     bool list = ops[0]->kind == &list_kind;
     while ((count = ops_drop_expired(ops, count)) > 0) {

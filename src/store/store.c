@@ -6,7 +6,7 @@
 
 #include "obs/log.h"
 #include "obs/metrics.h"
-#include "store/internal.h"
+#include "store/write.h"
 #include "store/migrate.h"
 #include "sys/clock.h"
 
@@ -65,15 +65,15 @@ static bool start_lanes(struct store *store) {
     const struct pg_session alone = {QUARANTINE_LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS};
     const struct lane_options writers = {
         .name = "writers", .threads = (int)s->db_writers, .depth_max = (int)s->queue_max,
-        .batch_max = (int)s->batch_rows_max, .session = batch, .run = create_run, .scratch_new = create_scratch_new,
-        .scratch_free = create_scratch_free, .measured = true, .store = store};
+        .batch_max = (int)s->batch_rows_max, .session = batch, .scratch_new = write_scratch_new,
+        .scratch_free = write_scratch_free, .measured = true, .store = store};
     const struct lane_options quarantine = {
         .name = "quarantine", .threads = 1, .depth_max = (int)s->queue_max, .batch_max = 1, .session = alone,
-        .run = create_run, .scratch_new = create_scratch_new, .scratch_free = create_scratch_free,
+        .scratch_new = write_scratch_new, .scratch_free = write_scratch_free,
         .idle = refresh_state, .store = store};
     const struct lane_options readers = {
         .name = "readers", .threads = (int)s->db_readers, .depth_max = (int)s->queue_max, .batch_max = GET_BATCH_MAX,
-        .session = batch, .run = read_run, .scratch_new = read_scratch_new, .scratch_free = read_scratch_free,
+        .session = batch, .scratch_new = read_scratch_new, .scratch_free = read_scratch_free,
         .store = store};
     metric_set(METRIC_DB_CONNECTIONS_MAX, s->db_writers + s->db_readers + 1);
     metric_set(METRIC_QUEUE_CAPACITY, s->queue_max);

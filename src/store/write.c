@@ -1,10 +1,54 @@
 #include "store/write.h"
 
+#include <stdlib.h>
+
 #include "obs/metrics.h"
 #include "sys/clock.h"
 
 #define RUN_MIN_US 500000
 #define RUN_MAX_US 3000000
+
+void *write_scratch_new(void) {
+    return calloc(1, sizeof(struct write_scratch));
+}
+
+static void free_arrays(struct array *arrays, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        array_free(&arrays[i]);
+    }
+}
+
+void write_scratch_free(void *scratch) {
+    struct write_scratch *arrays = scratch;
+    free_arrays(arrays->create, CREATE_ARRAYS);
+    free_arrays(arrays->before, BEFORE_ARRAYS);
+    free_arrays(arrays->step, STEP_ARRAYS);
+    free(arrays);
+}
+
+struct slice write_key(const struct write *write) {
+    return write->key->present ? slice_of(write->key->key) : (struct slice){NULL, 0};
+}
+
+struct slice write_fingerprint(const struct write *write) {
+    return write->key->present ? (struct slice){(const char *)write->key->fingerprint, FINGERPRINT_BYTES}
+                               : (struct slice){NULL, 0};
+}
+
+bool write_same_request(const struct write *write, const PGresult *result, int row, int column) {
+    static const char digits[] = "0123456789abcdef";
+    const char *hex = PQgetvalue(result, row, column); /* \x and 64 digits */
+    const uint8_t *fingerprint = write->key->fingerprint;
+    if (PQgetlength(result, row, column) != 2 + 2 * FINGERPRINT_BYTES) {
+        return false;
+    }
+    for (int i = 0; i < FINGERPRINT_BYTES; i++) {
+        if (hex[2 + 2 * i] != digits[fingerprint[i] >> 4] || hex[3 + 2 * i] != digits[fingerprint[i] & 15]) {
+            return false;
+        }
+    }
+    return true;
+}
 
 int64_t write_run_deadline_us(struct op *const *ops, int count) {
     int64_t now_us = clock_monotonic_us();

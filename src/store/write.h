@@ -4,6 +4,20 @@
 
 #include "store/internal.h"
 
+/* How many parameters the statements take. */
+#define CREATE_ARRAYS 13
+#define BEFORE_ARRAYS 4
+#define STEP_ARRAYS 14
+
+/* A thread's arrays: they keep their memory from batch to batch. */
+struct write_scratch {
+    struct array create[CREATE_ARRAYS];
+    struct array before[BEFORE_ARRAYS];
+    struct array step[STEP_ARRAYS];
+};
+void *write_scratch_new(void);
+void write_scratch_free(void *scratch);
+
 struct write {
     struct op op; /* first, so that a lane's op is its write */
     struct keyed keyed;
@@ -17,6 +31,13 @@ struct write {
 static inline struct write *write_of(struct op *op) {
     return (struct write *)op;
 }
+
+/* The key and the fingerprint as parameters: NULL without a key. */
+struct slice write_key(const struct write *write);
+struct slice write_fingerprint(const struct write *write);
+
+/* True if the fingerprint in that column is this write's own. */
+bool write_same_request(const struct write *write, const PGresult *result, int row, int column);
 
 /* Sends the write through the lanes and waits for its result; duplicates within the process join the one that came first. */
 MUST_CHECK enum store_result write_carry_out(struct store *store, struct write *write, const struct op_kind *kind,
