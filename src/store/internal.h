@@ -8,7 +8,8 @@
 #include "store/store.h"
 
 /* The numbers of the prepared statements. */
-enum { STATEMENT_CREATE, STATEMENT_CREATED_BEFORE, STATEMENT_GET, STATEMENT_LIST, STATEMENT_STATE };
+enum { STATEMENT_CREATE, STATEMENT_CREATED_BEFORE, STATEMENT_GET, STATEMENT_LIST, STATEMENT_STEP_LOCK, STATEMENT_STEP_BEFORE,
+       STATEMENT_STEP_APPLY, STATEMENT_REFUNDS, STATEMENT_EVENTS, STATEMENT_FEED, STATEMENT_KEY };
 
 struct store {
     const struct settings *settings;
@@ -30,6 +31,13 @@ void read_scratch_free(void *scratch);
       ".livemode, " p ".description, " p ".reference, " p ".metadata"
 #define PAYMENT_COLUMNS_COUNT 10
 MUST_CHECK bool payment_row_read(const PGresult *result, int row, int column, struct record *record);
+
+/* Moves the texts that a record points to into memory of its own (which it must not have yet). */
+MUST_CHECK bool record_own_texts(struct record *record);
+
+/* A column's text, absent for NULL and valid as long as the result; a column's whole number. */
+struct slice text_at(const PGresult *result, int row, int column);
+int64_t number_at(const PGresult *result, int row, int column);
 
 /* A copy of a record with texts of its own. */
 MUST_CHECK bool record_copy(const struct record *from, struct record *to);

@@ -7,9 +7,10 @@ void record_free(struct record *record) {
     record->memory = NULL;
 }
 
-/* Moves the three optional texts into one allocation of the record's own. */
-static bool own_texts(struct record *record) {
-    struct slice *texts[] = {&record->payment.description, &record->payment.reference, &record->payment.metadata};
+/* Moves the optional texts into one allocation of the record's own. */
+bool record_own_texts(struct record *record) {
+    struct slice *texts[] = {&record->payment.description, &record->payment.reference, &record->payment.metadata,
+                             &record->refund.reason};
     size_t bytes = 0;
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         bytes += texts[i]->len;
@@ -30,18 +31,18 @@ static bool own_texts(struct record *record) {
 }
 
 bool record_copy(const struct record *from, struct record *to) {
-    *to = (struct record){.payment = from->payment};
-    return own_texts(to);
+    *to = *from;
+    return record_own_texts(to);
 }
 
-static struct slice text_at(const PGresult *result, int row, int column) {
+struct slice text_at(const PGresult *result, int row, int column) {
     if (PQgetisnull(result, row, column)) {
         return (struct slice){NULL, 0};
     }
     return (struct slice){PQgetvalue(result, row, column), (size_t)PQgetlength(result, row, column)};
 }
 
-static int64_t number_at(const PGresult *result, int row, int column) {
+int64_t number_at(const PGresult *result, int row, int column) {
     return strtoll(PQgetvalue(result, row, column), NULL, 10);
 }
 
@@ -63,5 +64,5 @@ bool payment_row_read(const PGresult *result, int row, int column, struct record
     payment->description = text_at(result, row, column + 7);
     payment->reference = text_at(result, row, column + 8);
     payment->metadata = text_at(result, row, column + 9);
-    return payment->currency != NULL && own_texts(record);
+    return payment->currency != NULL && record_own_texts(record);
 }

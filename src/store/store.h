@@ -58,9 +58,18 @@ struct idempotency {
     uint8_t fingerprint[FINGERPRINT_BYTES];
 };
 
+/* A refund of a payment. */
+struct refund {
+    char id[ID_SIZE];
+    int64_t amount_minor;
+    int64_t created_at_ms;
+    struct slice reason; /* optional */
+};
+
 /* A payment with the memory that its texts live in. */
 struct record {
     struct payment payment;
+    struct refund refund; /* what a STEP_REFUND made; else empty */
     char *memory; /* freed by record_free; NULL if the texts are the caller's own */
 };
 
@@ -71,6 +80,20 @@ void record_free(struct record *record);
  * STORE_UNKNOWN record->payment.id is the id to name. deadline_us: clock_monotonic_us by when the call returns. */
 MUST_CHECK enum store_result store_create(struct store *store, const struct caller *caller,
                                           const struct idempotency *key, int64_t deadline_us, struct record *record);
+
+/* What a step after the creation asks for. */
+struct step_request {
+    enum payment_step step; /* not STEP_CREATE */
+    const char *payment_id;
+    int64_t amount_minor; /* captured or refunded; 0: all that is left; ignored by other steps */
+    struct slice reason;  /* of a refund; optional */
+};
+
+/* Carries out one step of the caller's payment: locks it, applies core's table, records state, event and key in one
+ * transaction. Out: on STORE_OK and STORE_REPLAYED the payment as the step left it (and the refund), on STORE_ILLEGAL and
+ * STORE_AMOUNT the payment as it stands. */
+MUST_CHECK enum store_result store_step(struct store *store, const struct caller *caller, const struct idempotency *key,
+                                        const struct step_request *request, int64_t deadline_us, struct record *record);
 
 /* Reads one payment of the caller's account and mode. */
 MUST_CHECK enum store_result store_get(struct store *store, const struct caller *caller, const char *id,

@@ -7,7 +7,7 @@
 /* How many parameters the statements take. */
 #define CREATE_ARRAYS 13
 #define BEFORE_ARRAYS 4
-#define STEP_ARRAYS 14
+#define STEP_ARRAYS 16
 
 /* A thread's arrays: they keep their memory from batch to batch. */
 struct write_scratch {
