@@ -18,6 +18,9 @@ struct store {
     struct lane readers;
     struct keymap keys; /* keys in flight in this process */
     _Atomic int state;  /* enum store_state */
+    _Atomic int64_t feed_lag_us;
+    uint64_t feed_xmin; /* these two are the quarantine thread's own */
+    int64_t feed_moved_us;
 };
 
 /* read.c: a reader's working memory. */

@@ -21,9 +21,24 @@ static const char *const state_names[] = {"ready", "not configured", "unreachabl
 
 /* What the schema says of itself: the newest migration, and whether one needs a binary that knows more than ours. */
 static const char state_sql[] =
-    "SELECT coalesce(max(version), 0), coalesce(max(breaks_before), 0) FROM schema_migrations";
+    "SELECT coalesce(max(version), 0), coalesce(max(breaks_before), 0), pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text"
+    " FROM schema_migrations, pg_current_snapshot() s GROUP BY 3, 4";
 
-static enum store_state look(struct pg *pg) {
+/* The feed shows what is older than every running transaction. While the oldest of them stays the same, it lags. */
+static void note_feed_lag(struct store *store, uint64_t xmin, uint64_t xmax) {
+    int64_t now_us = clock_monotonic_us();
+    if (xmin != store->feed_xmin || xmin == xmax) {
+        store->feed_xmin = xmin;
+        store->feed_moved_us = now_us;
+    }
+    atomic_store(&store->feed_lag_us, now_us - store->feed_moved_us);
+}
+
+double store_feed_lag_s(const struct store *store) {
+    return (double)atomic_load(&store->feed_lag_us) / 1e6;
+}
+
+static enum store_state look(struct store *store, struct pg *pg) {
     if (!pg_alive(pg)) {
         return STORE_UNREACHABLE;
     }
@@ -34,8 +49,14 @@ static enum store_state look(struct pg *pg) {
     if (answer.outcome != PG_OK) {
         return STORE_UNREACHABLE;
     }
+    if (PQntuples(answer.result) == 0) { /* the table is there, and no migration in it yet */
+        PQclear(answer.result);
+        return STORE_MIGRATIONS_PENDING;
+    }
     int version = atoi(PQgetvalue(answer.result, 0, 0));
     int breaks_before = atoi(PQgetvalue(answer.result, 0, 1));
+    note_feed_lag(store, strtoull(PQgetvalue(answer.result, 0, 2), NULL, 10),
+                  strtoull(PQgetvalue(answer.result, 0, 3), NULL, 10));
     PQclear(answer.result);
     if (breaks_before > migrations_count) {
         return STORE_SCHEMA_TOO_NEW;
@@ -46,7 +67,7 @@ static enum store_state look(struct pg *pg) {
 /* The quarantine's thread is mostly idle, so it also keeps the state fresh. */
 static void refresh_state(struct lane *lane, struct pg *pg) {
     struct store *store = lane->options.store;
-    enum store_state state = look(pg);
+    enum store_state state = look(store, pg);
     enum store_state before = (enum store_state)atomic_exchange(&store->state, (int)state);
     metric_set(METRIC_DB_UP, state == STORE_UNREACHABLE ? 0 : 1);
     if (state != before) {

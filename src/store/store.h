@@ -121,4 +121,73 @@ MUST_CHECK enum store_result store_list(struct store *store, const struct caller
                                         const struct list_filter *filter, int64_t deadline_us, struct page *page);
 void page_free(struct page *page);
 
+/* One event of a payment's history. Texts are valid as long as the list that holds it. */
+struct event {
+    struct feed_place place;
+    int64_t created_at_ms;
+    int32_t n; /* 1, 2, 3 … within the payment */
+    enum payment_step step;
+    enum payment_status status; /* after the step, as the two amounts are */
+    int64_t amount_minor;       /* of the step */
+    int64_t captured_minor;
+    int64_t refunded_minor;
+    const struct currency *currency;
+    bool livemode;
+    char payment_id[ID_SIZE];
+    char object_id[ID_SIZE]; /* the refund's, for STEP_REFUND; else the step's own or "" */
+    const char *actor;
+    const char *request_id;
+};
+
+struct event_list {
+    struct event *events;
+    int count;
+    bool has_more;
+    char *memory;
+};
+void event_list_free(struct event_list *list);
+
+/* Reads up to `limit` events of one payment after number `after_n`, in order. STORE_NOT_FOUND if the caller has no such
+ * payment. The caller frees the list, also after a failure; so for the two below. */
+MUST_CHECK enum store_result store_events(struct store *store, const struct caller *caller, const char *payment_id,
+                                          int32_t after_n, int limit, int64_t deadline_us, struct event_list *list);
+
+/* Reads up to `limit` events of the caller's account and mode after a place in the feed. Only events whose transaction
+ * is older than every transaction that still runs are shown, so that none can appear before one that was read
+ * (decision 12). */
+MUST_CHECK enum store_result store_feed(struct store *store, const struct caller *caller, struct feed_place after,
+                                        int limit, int64_t deadline_us, struct event_list *list);
+
+struct refund_list {
+    struct refund *refunds;
+    const struct currency *currency;
+    int count;
+    bool has_more;
+    char *memory;
+};
+void refund_list_free(struct refund_list *list);
+
+/* Reads up to `limit` refunds of one payment, newest first, below the id `after` ("" from the newest). STORE_NOT_FOUND as
+ * above. */
+MUST_CHECK enum store_result store_refunds(struct store *store, const struct caller *caller, const char *payment_id,
+                                           const char *after, int limit, int64_t deadline_us, struct refund_list *list);
+
+/* Seconds by which the feed lags: how long the oldest running transaction has held its end back. */
+double store_feed_lag_s(const struct store *store);
+
+/* What an API key allows, or-ed. Their numbers are stored: append only. */
+enum key_scope { SCOPE_PAYMENTS_READ = 1, SCOPE_PAYMENTS_WRITE = 2 };
+
+struct api_key {
+    char id[ID_SIZE]; /* public */
+    int32_t account_id;
+    bool livemode;
+    unsigned scopes;
+    int64_t expires_at_ms; /* 0: never */
+};
+
+/* Looks up a key that is neither revoked nor expired by the SHA-256 of its text. STORE_NOT_FOUND if there is none. */
+MUST_CHECK enum store_result store_key(struct store *store, const uint8_t hash[FINGERPRINT_BYTES], int64_t deadline_us,
+                                       struct api_key *key);
+
 #endif
