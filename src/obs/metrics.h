@@ -40,7 +40,7 @@ enum histogram {
 
 /* What became of a POST that writes: payflow_payments_total{outcome,currency,livemode}. */
 enum payment_outcome {
-    OUTCOME_CREATED, OUTCOME_REPLAYED, OUTCOME_CAPTURED, OUTCOME_CANCELED, OUTCOME_REFUNDED,
+    OUTCOME_CREATED, OUTCOME_REPLAYED, OUTCOME_CAPTURED, OUTCOME_CANCELED, OUTCOME_FAILED, OUTCOME_REFUNDED,
     OUTCOME_REFUSED,     /* 4xx after the checks: reused key, illegal state */
     OUTCOME_IN_FLIGHT,   /* 409: the key is held elsewhere */
     OUTCOME_UNAVAILABLE, /* 503, nothing done */
