@@ -1,4 +1,5 @@
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "api/api.h"
 
@@ -13,6 +14,21 @@ bool api_idempotency(const struct http_request *request, struct http_response *r
         return false;
     }
     return true;
+}
+
+bool api_payment_id(const struct http_request *request, char id[ID_SIZE]) {
+    if (!id_valid(ID_PAYMENT, request->parameters[0])) {
+        return false;
+    }
+    snprintf(id, ID_SIZE, "%.*s", (int)request->parameters[0].len, request->parameters[0].data);
+    return true;
+}
+
+bool api_read_limit(const char *text, int *limit) {
+    char *end = NULL;
+    long value = text[0] >= '0' && text[0] <= '9' && strlen(text) <= 3 ? strtol(text, &end, 10) : 0;
+    *limit = (int)value;
+    return value >= 1 && value <= LIST_LIMIT_MAX && *end == '\0';
 }
 
 static void set_problem(struct problem *problem, enum store_result result) {

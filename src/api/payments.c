@@ -1,8 +1,7 @@
 /* /api/v1/payments: create, read, list. */
 #include <stdio.h>
-#include <stdlib.h>
 
-#include "api/api.h"
+#include "api/access.h"
 #include "core/money.h"
 #include "core/payment_json.h"
 #include "core/query.h"
@@ -11,11 +10,6 @@
 
 #define LIST_LIMIT_DEFAULT 10
 #define LOCATION "/api/v1/payments/"
-
-/* On whose behalf the request is made: without keys, the built-in account in test mode. */
-static struct caller caller_of(const struct http_request *request) {
-    return (struct caller){.account_id = 1, .livemode = false, .actor = "none", .request_id = request->trace.request_id};
-}
 
 static void answer_created(struct http_response *response, const struct payment *payment, bool replayed) {
     char location[sizeof LOCATION + ID_SIZE];
@@ -44,7 +38,10 @@ void api_payment_create(const struct http_request *request, struct http_response
     struct payment_draft draft;
     struct problem problem;
     struct idempotency key;
-    if (!api_idempotency(request, response, &key)) {
+    struct api_key api_key;
+    struct caller caller;
+    if (!access_check(api, request, response, SCOPE_PAYMENTS_WRITE, &caller, &api_key) ||
+        !api_idempotency(request, response, &key)) {
         return;
     }
     if (!payment_read(request->body, &draft, &problem)) {
@@ -52,7 +49,6 @@ void api_payment_create(const struct http_request *request, struct http_response
         payment_draft_free(&draft);
         return;
     }
-    struct caller caller = caller_of(request);
     struct record record = {.payment = draft.payment};
     if (key.present) {
         payment_draft_fingerprint(&draft, key.fingerprint);
@@ -73,14 +69,16 @@ void api_payment_create(const struct http_request *request, struct http_response
 
 void api_payment_get(const struct http_request *request, struct http_response *response, void *context) {
     struct api *api = context;
-    struct caller caller = caller_of(request);
     struct record record = {.memory = NULL};
+    struct api_key api_key;
+    struct caller caller;
     char id[ID_SIZE];
-    enum store_result result = STORE_NOT_FOUND;
-    if (id_valid(ID_PAYMENT, request->parameters[0])) {
-        snprintf(id, sizeof id, "%.*s", (int)request->parameters[0].len, request->parameters[0].data);
-        result = store_get(api->store, &caller, id, request->deadline_us, &record);
+    if (!access_check(api, request, response, SCOPE_PAYMENTS_READ, &caller, &api_key)) {
+        return;
     }
+    enum store_result result = api_payment_id(request, id)
+                                   ? store_get(api->store, &caller, id, request->deadline_us, &record)
+                                   : STORE_NOT_FOUND;
     if (result == STORE_OK) {
         response->status = 200;
         snprintf(response->object_id, sizeof response->object_id, "%s", record.payment.id);
@@ -103,12 +101,9 @@ static bool refuse(struct problem *problem, const char *field, const char *reaso
 }
 
 static bool read_limit(struct list_query *query, const char *value, struct problem *problem) {
-    char *end = NULL;
-    long limit = value[0] >= '0' && value[0] <= '9' && strlen(value) <= 3 ? strtol(value, &end, 10) : 0;
-    if (limit < 1 || limit > LIST_LIMIT_MAX || *end != '\0') {
+    if (!api_read_limit(value, &query->filter.limit)) {
         return refuse(problem, "limit", "out_of_range", "limit must be a whole number from 1 to 100.");
     }
-    query->filter.limit = (int)limit;
     return true;
 }
 
@@ -212,10 +207,14 @@ static void write_page(const struct page *page, uint32_t hash, struct text *out)
 
 void api_payment_list(const struct http_request *request, struct http_response *response, void *context) {
     struct api *api = context;
-    struct caller caller = caller_of(request);
     struct list_query query;
     struct problem problem;
     struct page page;
+    struct api_key api_key;
+    struct caller caller;
+    if (!access_check(api, request, response, SCOPE_PAYMENTS_READ, &caller, &api_key)) {
+        return;
+    }
     if (!read_query(request->query, &caller, &query, &problem)) {
         http_problem(request, response, &problem);
         return;

@@ -10,6 +10,13 @@ static const struct http_route routes[] = {
     {POST "/api/v1/payments", .handler = api_payment_create, .json_body = true},
     {GET "/api/v1/payments", .handler = api_payment_list},
     {GET "/api/v1/payments/{id}", .handler = api_payment_get},
+    {POST "/api/v1/payments/{id}/capture", .handler = api_payment_capture, .json_body = true, .body_optional = true},
+    {POST "/api/v1/payments/{id}/cancel", .handler = api_payment_cancel, .json_body = true, .body_optional = true},
+    {POST "/api/v1/payments/{id}/fail", .handler = api_payment_fail, .json_body = true, .body_optional = true},
+    {POST "/api/v1/payments/{id}/refunds", .handler = api_refund_create, .json_body = true, .body_optional = true},
+    {GET "/api/v1/payments/{id}/refunds", .handler = api_refund_list},
+    {GET "/api/v1/payments/{id}/events", .handler = api_payment_events},
+    {GET "/api/v1/events", .handler = api_feed},
 };
 
 const struct http_route *api_routes(size_t *count) {
