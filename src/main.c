@@ -5,12 +5,14 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "api/api.h"
+#include "api/access.h"
 #include "healthcheck.h"
 #include "obs/log.h"
 #include "settings.h"
+#include "store/keys.h"
 #include "store/migrate.h"
 #include "store/prune.h"
+#include "store/verify.h"
 #include "sys/clock.h"
 #include "version.h"
 
@@ -24,6 +26,8 @@ static const char usage[] =
     "\n"
     "  serve        take requests (the default)\n"
     "  migrate      bring the database's schema up to date\n"
+    "  keys         make, list and revoke API keys\n"
+    "  verify       prove that payments, refunds and history agree\n"
     "  prune        delete idempotency keys that are old enough\n"
     "  healthcheck  exit 0 if the server on this machine's PORT is healthy, else 1\n"
     "  config       print the settings in force, secrets hidden (--markdown: the table of all settings)\n"
@@ -93,8 +97,9 @@ static int serve(const struct settings *settings) {
     int status = EXIT_SOFTWARE;
     api.store = store_start(settings);
     api.cache = cache_start(settings, error, sizeof error);
-    if (api.store == NULL || api.cache == NULL) {
-        log_event(LOG_CRITICAL, "not_started", "%s", api.store == NULL ? "out of memory or threads" : error);
+    api.keys = key_cache_new();
+    if (api.store == NULL || api.cache == NULL || api.keys == NULL) {
+        log_event(LOG_CRITICAL, "not_started", "%s", api.cache == NULL && api.store != NULL ? error : "out of memory or threads");
     } else {
         status = serve_with(&api, &signals);
     }
@@ -104,6 +109,7 @@ static int serve(const struct settings *settings) {
     if (api.cache != NULL) {
         cache_stop(api.cache);
     }
+    key_cache_free(api.keys);
     log_event(LOG_INFO, "stopped", "stopped with exit code %d", status);
     log_stop();
     return status;
@@ -123,23 +129,29 @@ static int config(const struct settings *settings, bool markdown) {
     return status;
 }
 
-static int run_command(const char *command, bool markdown, const struct settings *settings) {
+static int run_command(const char *command, int argc, char **argv, const struct settings *settings) {
     if (strcmp(command, "serve") == 0) {
         return serve(settings);
     }
     if (strcmp(command, "config") == 0) {
-        return config(settings, markdown);
+        return config(settings, argc > 0);
     }
     if (!settings_database_configured(settings)) {
         fprintf(stderr, "payflow %s: no database is configured; set DB_HOST or DATABASE_URL\n", command);
         return EXIT_CONFIG;
+    }
+    if (strcmp(command, "keys") == 0) {
+        return keys_run(settings, argc, argv);
+    }
+    if (strcmp(command, "verify") == 0) {
+        return verify_run(settings);
     }
     return strcmp(command, "migrate") == 0 ? migrate_run(settings) : prune_run(settings);
 }
 
 int main(int argc, char **argv) {
     const char *command = argc > 1 ? argv[1] : "serve";
-    static const char *const commands[] = {"serve", "migrate", "prune", "config", "healthcheck"};
+    static const char *const commands[] = {"serve", "migrate", "keys", "verify", "prune", "config", "healthcheck"};
     bool known = false;
     bool markdown = argc == 3 && strcmp(command, "config") == 0 && strcmp(argv[2], "--markdown") == 0;
     if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || strcmp(command, "help") == 0) {
@@ -153,7 +165,7 @@ int main(int argc, char **argv) {
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
         known = known || strcmp(command, commands[i]) == 0;
     }
-    if (!known || (argc > 2 && !markdown)) {
+    if (!known || (argc > 2 && !markdown && strcmp(command, "keys") != 0)) {
         fprintf(stderr, "payflow: unknown command or argument\n\n%s", usage);
         return EXIT_USAGE;
     }
@@ -167,5 +179,5 @@ int main(int argc, char **argv) {
     }
     text_free(&errors);
     return strcmp(command, "healthcheck") == 0 ? healthcheck_run(settings.port)
-                                               : run_command(command, markdown, &settings);
+                                               : run_command(command, argc - 2, argv + 2, &settings);
 }
