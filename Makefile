@@ -1,0 +1,123 @@
+# PayFlow's build: one Makefile, five variants of the same sources. `make help` lists the targets.
+#
+#   build/payflow          development: system libpq and OpenSSL, -O2 -g
+#   build/{asan,tsan}/     with sanitizers
+#   build/cov/             with gcov counters
+#   build/static/          the binary that ships
+#
+# Objects go to build/VARIANT/obj/, along the source's path. What the build writes itself is under build/gen.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+MAKEFLAGS += --no-builtin-rules
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := build
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+PYTHON := /usr/bin/python3
+DEPS := build/deps/src
+export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1)
+
+# --- flags ------------------------------------------------------------------------------------------------------------
+# A warning is an error with the compilers this was tested with; a newer one's new warnings stop nobody's build.
+WERROR := $(if $(filter 12 13 14,$(shell $(CC) -dumpversion 2>/dev/null | cut -d. -f1)),-Werror)
+WARN := -Wall -Wextra -Wpedantic -Wconversion -Wshadow $(WERROR)
+INCLUDE := -Isrc -isystem $(DEPS) -isystem $(DEPS)/civetweb/src -isystem $(DEPS)/civetweb/include \
+	-isystem /usr/include/postgresql
+HARDEN := -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero
+SECTIONS := -ffunction-sections -fdata-sections
+CFLAGS_all := -std=gnu17 -D_GNU_SOURCE -pthread -g -fPIE $(SECTIONS) $(HARDEN) -ffile-prefix-map=$(CURDIR)=.
+FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+LDFLAGS_all := -pthread -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--gc-sections,--build-id=none
+LIBS_dynamic := -lpq -lssl -lcrypto
+
+CFLAGS_dev := -O2 $(FORTIFY)
+LDFLAGS_dev := -pie
+LIBS_dev = $(LIBS_dynamic)
+
+CFLAGS_asan := -O1 -U_FORTIFY_SOURCE -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all
+LDFLAGS_asan := -pie -fsanitize=address,undefined
+LIBS_asan = $(LIBS_dynamic)
+
+CFLAGS_tsan := -O1 -U_FORTIFY_SOURCE -fno-omit-frame-pointer -fsanitize=thread
+LDFLAGS_tsan := -pie -fsanitize=thread
+LIBS_tsan = $(LIBS_dynamic)
+
+CFLAGS_cov := -O0 -U_FORTIFY_SOURCE --coverage -fprofile-update=atomic
+LDFLAGS_cov := -pie --coverage
+LIBS_cov = $(LIBS_dynamic)
+
+CFLAGS_static := -O2 $(FORTIFY)
+LDFLAGS_static := -static-pie -s -Wl,-z,pack-relative-relocs
+# Debian's libpq.a calls what these two archives hold; scripts/static_libs.sh puts them there.
+LIBS_static = -Lbuild/deps/lib -lpq -lpgcommon_shlib -lpgport_shlib $(shell pkg-config --static --libs libssl libcrypto)
+
+# --- sources ----------------------------------------------------------------------------------------------------------
+STATIC_ONLY := src/store/libpq_stubs.c
+OURS := $(filter-out $(STATIC_ONLY),$(wildcard src/*.c src/*/*.c))
+MIGRATIONS := $(wildcard src/store/migrations/*.sql)
+GENERATED := build/gen/build_info.c build/gen/migrations.c
+# CivetWeb is not here: src/http/server.c includes it, with the settings it is built with.
+THEIRS := $(DEPS)/cjson/cJSON.c $(addprefix $(DEPS)/hiredis/,alloc.c async.c hiredis.c net.c read.c sds.c sockcompat.c ssl.c)
+UNIT := $(wildcard tests/unit/*.c)
+
+# --- targets ----------------------------------------------------------------------------------------------------------
+.PHONY: help build static
+help: ## this list
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | column -t -s '|'
+
+build: build/payflow ## build/payflow, for developing
+static: build/static/payflow ## build/static/payflow, the binary that ships
+
+# --- rules ------------------------------------------------------------------------------------------------------------
+# $(call variant,NAME,BINARY): how one variant is compiled and linked, with its unit tests.
+define variant
+obj_$(1) := $$(patsubst %.c,build/$(1)/obj/%.o,$$(OURS) $$(GENERATED) $$(THEIRS))
+unit_$(1) := $$(patsubst %.c,build/$(1)/obj/%.o,$$(UNIT) build/gen/unit_main.c)
+
+build/$(1)/obj/%.o: %.c build/$(1)/flags | $(DEPS)/manifest
+	@mkdir -p $$(@D)
+	@echo "  CC    $$@"
+	@$$(CC) $$(CFLAGS_all) $$(CFLAGS_$(1)) -frandom-seed=$$< $$(if $$(filter build/%,$$<),-w,$$(WARN)) $$(INCLUDE) \
+		-MD -MP -c -o $$@ $$<
+
+$(2): $$(obj_$(1)) $$(extra_$(1))
+	@echo "  LINK  $$@"
+	@$$(CC) $$(LDFLAGS_all) $$(LDFLAGS_$(1)) -o $$@ $$(filter %.o,$$^) $$(LIBS_$(1))
+
+build/$(1)/unit: $$(filter-out build/$(1)/obj/src/main.o,$$(obj_$(1))) $$(unit_$(1)) $$(extra_$(1))
+	@echo "  LINK  $$@"
+	@$$(CC) $$(LDFLAGS_all) $$(LDFLAGS_$(1)) -o $$@ $$(filter %.o,$$^) -lcheck $$(LIBS_$(1)) -lsubunit -lm
+
+build/$(1)/flags: FORCE
+	@mkdir -p $$(@D)
+	@echo '$$(CC) $$(CFLAGS_all) $$(CFLAGS_$(1)) $$(WARN) $$(INCLUDE) $$(LDFLAGS_all) $$(LDFLAGS_$(1))' >$$@.new
+	@if cmp -s $$@.new $$@; then rm $$@.new; else mv $$@.new $$@; fi
+
+-include $$(obj_$(1):.o=.d) $$(unit_$(1):.o=.d)
+endef
+
+extra_static := build/static/obj/$(STATIC_ONLY:.c=.o) build/deps/lib/libpgport_shlib.a
+
+$(eval $(call variant,dev,build/payflow))
+$(foreach name,asan tsan cov static,$(eval $(call variant,$(name),build/$(name)/payflow)))
+
+$(DEPS)/manifest: versions.lock scripts/sources.py
+	@scripts/sources.py
+$(THEIRS): $(DEPS)/manifest ;
+
+build/deps/lib/libpgport_shlib.a: scripts/static_libs.sh
+	@scripts/static_libs.sh
+
+build/gen/build_info.c: FORCE $(DEPS)/manifest
+	@scripts/build_info.sh
+build/gen/migrations.c: scripts/generate.py $(MIGRATIONS)
+	@mkdir -p $(@D)
+	@$(PYTHON) scripts/generate.py migrations $@ $(MIGRATIONS)
+build/gen/unit_main.c: scripts/generate.py $(UNIT)
+	@mkdir -p $(@D)
+	@$(PYTHON) scripts/generate.py unit $@ $(UNIT)
+
+.PHONY: FORCE
+FORCE:
