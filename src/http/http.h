@@ -52,6 +52,7 @@ struct http_route {
     const char *path;          /* "/api/v1/payments/{id}/capture"; also its name in metrics and logs */
     http_handler handler;
     bool json_body;            /* body required and Content-Type must be application/json (charset utf-8 or none) */
+    bool body_optional;        /* with json_body: a request without a body is fine, and needs no Content-Type */
     bool unlimited;            /* /health and the like: served on the reserve threads when all others are busy */
 };
 
