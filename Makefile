@@ -17,6 +17,8 @@ CC := gcc
 endif
 PYTHON := /usr/bin/python3
 DEPS := build/deps/src
+JOBS := $(shell nproc)
+export PATH := $(CURDIR)/build/tools/bin:$(PATH)
 export SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 1)
 
 # --- flags ------------------------------------------------------------------------------------------------------------
@@ -27,7 +29,7 @@ INCLUDE := -Isrc -isystem $(DEPS) -isystem $(DEPS)/civetweb/src -isystem $(DEPS)
 	-isystem /usr/include/postgresql
 HARDEN := -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero
 SECTIONS := -ffunction-sections -fdata-sections
-CFLAGS_all := -std=gnu17 -D_GNU_SOURCE -pthread -g -fPIE $(SECTIONS) $(HARDEN) -ffile-prefix-map=$(CURDIR)=.
+CFLAGS_all := -std=gnu17 -D_GNU_SOURCE= -pthread -g -fPIE $(SECTIONS) $(HARDEN) -ffile-prefix-map=$(CURDIR)=.
 FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 LDFLAGS_all := -pthread -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--gc-sections,--build-id=none
 LIBS_dynamic := -lpq -lssl -lcrypto
@@ -63,12 +65,41 @@ THEIRS := $(DEPS)/cjson/cJSON.c $(addprefix $(DEPS)/hiredis/,alloc.c async.c hir
 UNIT := $(wildcard tests/unit/*.c)
 
 # --- targets ----------------------------------------------------------------------------------------------------------
-.PHONY: help build static
+.PHONY: help build static variants run test test-all lint reproducible arm64-check pin clean
 help: ## this list
-	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## */\1|/' | column -t -s '|'
+	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1|/' | column -t -s '|'
+
+run: packages-run ## PayFlow on :3000 (PORT=...) with a private PostgreSQL and Redis; Ctrl-C stops all, the data stays
+	@$(MAKE) --no-print-directory build
+	@exec scripts/run.py
 
 build: build/payflow ## build/payflow, for developing
-static: build/static/payflow ## build/static/payflow, the binary that ships
+static: packages-static ## build/static/payflow, the binary that ships
+	@$(MAKE) --no-print-directory build/static/payflow
+
+test: packages-test ## unit, API, faults, sanitizers, static binary, coverage; under 15 minutes
+	@$(MAKE) --no-print-directory -j$(JOBS) variants
+	@$(PYTHON) tests/run.py test
+test-all: packages-test packages-lint ## that, and lint and whatever else there is to check
+	@$(MAKE) --no-print-directory -j$(JOBS) variants
+	@$(PYTHON) tests/run.py test-all
+variants: build/payflow build/asan/payflow build/tsan/payflow build/cov/payflow build/static/payflow \
+	$(foreach name,dev asan tsan cov,build/$(name)/unit) ## every build that the tests use
+
+lint: packages-lint ## C, shell, Python, YAML
+	@scripts/lint.sh
+reproducible: packages-static ## builds the static binary twice, in two places, and compares the bytes
+	@scripts/reproducible.sh
+arm64-check: packages-arm64 ## compiles our sources for arm64
+	@scripts/arm64_check.sh
+pin: ## writes the newest sources' hashes to versions.lock
+	@scripts/sources.py --pin
+
+clean: ## removes what was built; sources, tools and .run stay
+	@rm -rf $(filter-out build/deps build/tools,$(wildcard build/*))
+
+packages-%:
+	@scripts/packages.sh $*
 
 # --- rules ------------------------------------------------------------------------------------------------------------
 # $(call variant,NAME,BINARY): how one variant is compiled and linked, with its unit tests.

@@ -19,7 +19,7 @@ source_version() {
     echo "const char version_name[] = \"$(<VERSION)\";"
     echo "const char version_revision[] = \"$revision\";"
     for package in civetweb cjson hiredis; do
-        echo "const char version_$package[] = \"$(source_version "$package")\";"
+        echo "const char version_${package}[] = \"$(source_version "$package")\";"
     done
 } >"$out.new"
 if cmp -s "$out.new" "$out"; then rm "$out.new"; else mv "$out.new" "$out"; fi

@@ -1,0 +1,74 @@
+#!/usr/bin/env bash
+# Installs the distribution's packages that a goal needs, if any is missing: scripts/packages.sh GOAL...
+# Nothing is asked, nothing that is installed is changed, and no service is left running: redis-tools holds the server's
+# program without its service, and PostgreSQL gets no cluster of its own.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+# What each goal needs besides what every Debian has.
+build=(gcc git libc6-dev libpq-dev libssl-dev make patch python3 xz-utils)
+declare -A goals=(
+    [build]="${build[*]}"
+    [static]="${build[*]} libzstd-dev pkgconf zlib1g-dev"
+    [run]="${build[*]} postgresql redis-tools"
+    [test]="${build[*]} binutils check file gcovr libsubunit-dev libzstd-dev pkgconf postgresql python3-psycopg2 python3-pytest
+        redis-tools zlib1g-dev"
+    [lint]="${build[*]} check cppcheck python3-venv shellcheck yamllint"
+    [arm64]="${build[*]} gcc-aarch64-linux-gnu"
+)
+
+# Those of the names that are not installed.
+missing() {
+    comm -13 <(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "$@" 2>/dev/null | sed -n 's/^installed //p' | sort -u) \
+        <(printf '%s\n' "$@" | sort -u)
+}
+
+wanted=()
+for goal in "$@"; do
+    if [ -z "${goals[$goal]:-}" ]; then
+        echo "packages: no goal is named $goal; there are: ${!goals[*]}" >&2
+        exit 64
+    fi
+    read -ra names <<<"${goals[$goal]//$'\n'/ }"
+    wanted+=("${names[@]}")
+done
+
+# PostgreSQL's server is found by its program: any version will do, from wherever it was installed.
+mapfile -t needed < <(
+    missing "${wanted[@]}" | if compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then grep -vx postgresql; else cat; fi
+)
+
+install() {
+    local root=() conf=/etc/postgresql-common/createcluster.d/payflow.conf
+    if [ "$(id -u)" != 0 ]; then
+        root=(sudo)
+        [ -t 0 ] || root=(sudo -n) # nobody is there to type a password
+        if ! command -v sudo >/dev/null || ! "${root[@]}" true; then
+            echo "packages: installing needs root; run: apt-get install --no-install-recommends $*" >&2
+            exit 77
+        fi
+    fi
+    echo "packages: installing $* (log: build/packages.log)"
+    mkdir -p build
+    : >build/packages.log
+    # A first PostgreSQL would bring a cluster that runs on its own; it shall not.
+    "${root[@]}" mkdir -p "${conf%/*}"
+    echo 'create_main_cluster = false' | "${root[@]}" tee "$conf" >/dev/null
+    local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
+    local status=0
+    "${root[@]}" "${apt[@]}" update >>build/packages.log 2>&1 </dev/null || status=$?
+    "${root[@]}" "${apt[@]}" -o Dpkg::Options::=--force-confold install --no-install-recommends "$@" </dev/null 2>&1 |
+        tee -a build/packages.log | sed -unE 's/^(Need to get .*|Fetched .*|Setting up [^ ]+).*/packages:   \1/p' || status=$?
+    "${root[@]}" rm -f "$conf"
+    if [ -n "$(missing "$@")" ]; then
+        echo "packages: apt-get did not install them (exit $status): $(grep '^E:' build/packages.log | tail -n 1)" >&2
+        exit 1
+    fi
+}
+[ ${#needed[@]} -eq 0 ] || install "${needed[@]}"
+
+# The server's program lies in redis-tools under another name; it goes by the name it is called with.
+if ! command -v redis-server >/dev/null && [ -x /usr/bin/redis-check-rdb ]; then
+    mkdir -p build/tools/bin
+    ln -sf /usr/bin/redis-check-rdb build/tools/bin/redis-server
+fi
