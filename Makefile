@@ -29,7 +29,8 @@ INCLUDE := -Isrc -isystem $(DEPS) -isystem $(DEPS)/civetweb/src -isystem $(DEPS)
 	-isystem /usr/include/postgresql
 HARDEN := -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero
 SECTIONS := -ffunction-sections -fdata-sections
-CFLAGS_all := -std=gnu17 -D_GNU_SOURCE= -pthread -g -fPIE $(SECTIONS) $(HARDEN) -ffile-prefix-map=$(CURDIR)=.
+STD := -std=gnu17 -D_GNU_SOURCE=
+CFLAGS_all := $(STD) -pthread -g -fPIE $(SECTIONS) $(HARDEN) -ffile-prefix-map=$(CURDIR)=.
 FORTIFY := -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
 LDFLAGS_all := -pthread -Wl,-z,relro,-z,now,-z,noexecstack,-z,separate-code,--gc-sections,--build-id=none
 LIBS_dynamic := -lpq -lssl -lcrypto
@@ -55,17 +56,26 @@ LDFLAGS_static := -static-pie -s -Wl,-z,pack-relative-relocs
 # Debian's libpq.a calls what these two archives hold; scripts/static_libs.sh puts them there.
 LIBS_static = -Lbuild/deps/lib -lpq -lpgcommon_shlib -lpgport_shlib $(shell pkg-config --static --libs libssl libcrypto)
 
+# Another machine's compiler, to see that the sources compile there; there are no libraries of that machine to link with.
+CC_arm64 := aarch64-linux-gnu-gcc
+CFLAGS_arm64 := -O2 $(FORTIFY) -isystem build/arm64/include
+
 # --- sources ----------------------------------------------------------------------------------------------------------
 STATIC_ONLY := src/store/libpq_stubs.c
 OURS := $(filter-out $(STATIC_ONLY),$(wildcard src/*.c src/*/*.c))
 MIGRATIONS := $(wildcard src/store/migrations/*.sql)
-GENERATED := build/gen/build_info.c build/gen/migrations.c
+GENERATED := build/gen/build_info.c build/gen/migrations.c build/gen/assets.c
+DOCS := build/deps/docs
+ASSETS := docs_html=src/api/docs/index.html start_js=src/api/docs/start.js swagger_js=$(DOCS)/swagger-ui.js.gz \
+	swagger_css=$(DOCS)/swagger-ui.css.gz openapi=openapi.yaml
 # CivetWeb is not here: src/http/server.c includes it, with the settings it is built with.
 THEIRS := $(DEPS)/cjson/cJSON.c $(addprefix $(DEPS)/hiredis/,alloc.c async.c hiredis.c net.c read.c sds.c sockcompat.c ssl.c)
 UNIT := $(wildcard tests/unit/*.c)
+C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] tests/*/*.[ch])
 
 # --- targets ----------------------------------------------------------------------------------------------------------
-.PHONY: help build static variants run test test-all lint reproducible arm64-check pin clean
+.PHONY: help build static variants run test test-rest test-all lint format format-check tidy cppcheck tools reproducible \
+	arm64-check pin clean
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1|/' | column -t -s '|'
 
@@ -80,18 +90,34 @@ static: packages-static ## build/static/payflow, the binary that ships
 test: packages-test ## unit, API, faults, sanitizers, static binary, coverage; under 15 minutes
 	@$(MAKE) --no-print-directory -j$(JOBS) variants
 	@$(PYTHON) tests/run.py test
-test-all: packages-test packages-lint ## that, and lint and whatever else there is to check
-	@$(MAKE) --no-print-directory -j$(JOBS) variants
-	@$(PYTHON) tests/run.py test-all
+test-rest: packages-test packages-lint packages-arm64 ## what test-all has besides
+	@$(PYTHON) tests/run.py rest
+test-all: ## test, and lint, reproducible builds, arm64
+	@.ci/run
 variants: build/payflow build/asan/payflow build/tsan/payflow build/cov/payflow build/static/payflow \
 	$(foreach name,dev asan tsan cov,build/$(name)/unit) ## every build that the tests use
 
 lint: packages-lint ## C, shell, Python, YAML
-	@scripts/lint.sh
+	@$(PYTHON) tests/run.py lint
+format: tools ## lays out the C sources as .clang-format says
+	@build/tools/bin/clang-format -i $(C_FILES)
+format-check: tools
+	@build/tools/bin/clang-format --dry-run -Werror $(C_FILES)
+tidy: tools $(patsubst %.c,build/tidy/%.ok,$(OURS))
+build/tidy/%.ok: %.c .clang-tidy $(wildcard src/*.h src/*/*.h) $(GENERATED) | $(DEPS)/manifest
+	@mkdir -p $(@D)
+	@build/tools/bin/clang-tidy --quiet --warnings-as-errors='*' $< -- $(STD) $(INCLUDE) 2>&1 | \
+		grep -vE '^[0-9]+ warnings? (generated|treated)' || test $${PIPESTATUS[0]} -eq 0
+	@touch $@
+cppcheck:
+	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
+		--suppress=missingIncludeSystem -j $(JOBS) -Isrc src
+tools:
+	@scripts/tools.sh
 reproducible: packages-static ## builds the static binary twice, in two places, and compares the bytes
 	@scripts/reproducible.sh
-arm64-check: packages-arm64 ## compiles our sources for arm64
-	@scripts/arm64_check.sh
+arm64-check: packages-arm64 ## compiles all sources for arm64
+	@$(MAKE) --no-print-directory -j$(JOBS) build/arm64/objects
 pin: ## writes the newest sources' hashes to versions.lock
 	@scripts/sources.py --pin
 
@@ -110,7 +136,7 @@ unit_$(1) := $$(patsubst %.c,build/$(1)/obj/%.o,$$(UNIT) build/gen/unit_main.c)
 build/$(1)/obj/%.o: %.c build/$(1)/flags | $(DEPS)/manifest
 	@mkdir -p $$(@D)
 	@echo "  CC    $$@"
-	@$$(CC) $$(CFLAGS_all) $$(CFLAGS_$(1)) -frandom-seed=$$< $$(if $$(filter build/%,$$<),-w,$$(WARN)) $$(INCLUDE) \
+	@$$(or $$(CC_$(1)),$$(CC)) $$(CFLAGS_all) $$(CFLAGS_$(1)) -frandom-seed=$$< $$(if $$(filter build/%,$$<),-w,$$(WARN)) $$(INCLUDE) \
 		-MD -MP -c -o $$@ $$<
 
 $(2): $$(obj_$(1)) $$(extra_$(1))
@@ -132,7 +158,15 @@ endef
 extra_static := build/static/obj/$(STATIC_ONLY:.c=.o) build/deps/lib/libpgport_shlib.a
 
 $(eval $(call variant,dev,build/payflow))
-$(foreach name,asan tsan cov static,$(eval $(call variant,$(name),build/$(name)/payflow)))
+$(foreach name,asan tsan cov static arm64,$(eval $(call variant,$(name),build/$(name)/payflow)))
+
+# OpenSSL's headers, apart from those of this machine's libc, which lie beside some of them.
+build/arm64/include/openssl: build/arm64/flags
+	@mkdir -p $@
+	@ln -sf /usr/include/openssl/*.h /usr/include/*-linux-gnu/openssl/*.h $@
+$(foreach kind,obj unit,$($(kind)_arm64)): | build/arm64/include/openssl
+build/arm64/objects: $(obj_arm64) $(unit_arm64)
+	@file -b $(obj_arm64) | sort | uniq -c
 
 $(DEPS)/manifest: versions.lock scripts/sources.py
 	@scripts/sources.py
@@ -146,6 +180,12 @@ build/gen/build_info.c: FORCE $(DEPS)/manifest
 build/gen/migrations.c: scripts/generate.py $(MIGRATIONS)
 	@mkdir -p $(@D)
 	@$(PYTHON) scripts/generate.py migrations $@ $(MIGRATIONS)
+$(DOCS)/swagger-ui.js.gz: scripts/docs_assets.py
+	@scripts/docs_assets.py $(DOCS)
+$(DOCS)/swagger-ui.css.gz: $(DOCS)/swagger-ui.js.gz ;
+build/gen/assets.c: scripts/generate.py openapi.yaml src/api/docs/index.html src/api/docs/start.js $(DOCS)/swagger-ui.js.gz
+	@mkdir -p $(@D)
+	@$(PYTHON) scripts/generate.py assets $@ $(ASSETS)
 build/gen/unit_main.c: scripts/generate.py $(UNIT)
 	@mkdir -p $(@D)
 	@$(PYTHON) scripts/generate.py unit $@ $(UNIT)

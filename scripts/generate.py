@@ -2,10 +2,13 @@
 """Writes the C files that are made of other files.
 
   generate.py migrations OUT FILE...    the table that src/store/migrate.h declares, from NNNN_name.sql files
+  generate.py assets OUT NAME=FILE...   the files that src/api/assets.h declares; YAML becomes JSON
   generate.py unit OUT FILE...          the unit tests' main(): test_money.c brings money_suite()
 """
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import sys
 from pathlib import Path
@@ -49,7 +52,31 @@ def unit(paths: list[Path]) -> str:
     )
 
 
-GENERATORS = {"migrations": migrations, "unit": unit}
+def assets(arguments: list[Path]) -> str:
+    """The assembler takes the files in as they are; their hashes make a changed file a changed source."""
+    parts = ['#include "api/assets.h"\n']
+    for argument in arguments:
+        name, path = str(argument).split("=", 1)
+        file = Path(path)
+        if file.suffix == ".yaml":
+            import yaml  # only here: python3-yaml
+
+            text = json.dumps(yaml.safe_load(file.read_text()), ensure_ascii=False, separators=(",", ":"))
+            file = Path("build/gen") / (file.stem + ".json")
+            file.write_text(text)
+        data = file.read_bytes()
+        gz = "true" if file.suffix == ".gz" else "false"
+        parts.append(
+            f"\n/* SHA-256 {hashlib.sha256(data).hexdigest()} */\n"
+            f'__asm__(".section .rodata\\n.global {name}_bytes\\n{name}_bytes:\\n"\n'
+            f'        ".incbin \\"{file}\\"\\n.byte 0\\n.previous");\n'
+            f"extern const char {name}_bytes[];\n"
+            f"const struct asset asset_{name} = {{{name}_bytes, {len(data)}, {gz}}};\n"
+        )
+    return "".join(parts)
+
+
+GENERATORS = {"assets": assets, "migrations": migrations, "unit": unit}
 
 
 def main() -> None:

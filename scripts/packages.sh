@@ -6,7 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # What each goal needs besides what every Debian has.
-build=(gcc git libc6-dev libpq-dev libssl-dev make patch python3 xz-utils)
+build=(gcc git libc6-dev libpq-dev libssl-dev make patch python3 python3-pip python3-yaml xz-utils)
 declare -A goals=(
     [build]="${build[*]}"
     [static]="${build[*]} libzstd-dev pkgconf zlib1g-dev"

@@ -38,6 +38,11 @@ void api_payment_fail(const struct http_request *request, struct http_response *
 void api_refund_create(const struct http_request *request, struct http_response *response, void *context);
 void api_refund_list(const struct http_request *request, struct http_response *response, void *context);
 void api_payment_events(const struct http_request *request, struct http_response *response, void *context);
+void api_docs(const struct http_request *request, struct http_response *response, void *context);
+void api_docs_script(const struct http_request *request, struct http_response *response, void *context);
+void api_docs_start(const struct http_request *request, struct http_response *response, void *context);
+void api_docs_style(const struct http_request *request, struct http_response *response, void *context);
+void api_openapi(const struct http_request *request, struct http_response *response, void *context);
 void api_feed(const struct http_request *request, struct http_response *response, void *context);
 
 /* Shared by the handlers. */

@@ -17,6 +17,11 @@ static const struct http_route routes[] = {
     {GET "/api/v1/payments/{id}/refunds", .handler = api_refund_list},
     {GET "/api/v1/payments/{id}/events", .handler = api_payment_events},
     {GET "/api/v1/events", .handler = api_feed},
+    {GET "/openapi.json", .handler = api_openapi},
+    {GET "/docs", .handler = api_docs},
+    {GET "/docs/swagger-ui.js", .handler = api_docs_script},
+    {GET "/docs/swagger-ui.css", .handler = api_docs_style},
+    {GET "/docs/start.js", .handler = api_docs_start},
 };
 
 const struct http_route *api_routes(size_t *count) {
