@@ -74,10 +74,13 @@ struct http_server *http_start(const struct http_options *options, const struct 
 /* The port that it listens on. */
 int http_port(const struct http_server *server);
 
-/* From now on every answer says Connection: close, and idle connections are closed. New ones are still taken. Thread-safe. */
+/* From now on every answer says Connection: close. New connections are still taken, and idle ones stay open until http_stop:
+ * closing them would cut off a request that is already on its way. Thread-safe. */
 void http_drain(struct http_server *server);
 
-/* Stops listening, waits until what is in flight was answered (at most `limit_ms`), closes everything, frees the server. */
+/* Takes what still waits at the listener, stops listening, closes idle connections, waits until what is in flight was
+ * answered; after `limit_ms` cuts the connections that are left. Then waits for handlers that still run (their own
+ * deadlines bound that) and frees the server. */
 void http_stop(struct http_server *server, int64_t limit_ms);
 
 /* Adds a header line to a response. The value must not hold CR, LF or NUL (the header is left out if it does). */

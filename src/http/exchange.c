@@ -1,0 +1,372 @@
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+
+#include "http/internal.h"
+#include "http/route.h"
+#include "obs/log.h"
+#include "obs/metrics.h"
+#include "sys/clock.h"
+
+#define RESPONSE_BODY_BYTES_MAX (8 << 20) /* a list of 100 payments with 64 KB of metadata each */
+#define RESPONSE_HEADERS_BYTES_MAX 4096
+#define RESPONSE_HEAD_BYTES_MAX (RESPONSE_HEADERS_BYTES_MAX + 1024)
+
+/* A request being answered. */
+struct exchange {
+    struct http_server *server;
+    const struct head *head; /* NULL if it could not be parsed */
+    const char *method;      /* for figures and logs: "other" if it is none that we know */
+    int fd;
+    struct http_request request;
+    struct http_response response;
+    struct route_match match;
+    size_t body_bytes;
+    bool admitted; /* has a place among the requests handled at once, until the answer is sent */
+    bool close;
+    const char *date;
+    char headers[512];
+};
+
+struct worker *worker_new(struct http_server *server) {
+    struct worker *worker =
+        malloc(sizeof *worker); /* not cleared: memory that nobody touches costs nothing */
+    if (worker == NULL) {
+        abort();
+    }
+    worker->server = server;
+    worker->peer = NULL;
+    worker->date_s = -1;
+    return worker;
+}
+
+void worker_free(struct worker *worker) {
+    free(worker);
+}
+
+static void start(struct exchange *x, struct http_server *server, const struct head *head, int fd,
+                  char *reply, size_t reply_size) {
+    memset(x, 0, offsetof(struct exchange, headers));
+    x->server = server;
+    x->head = head;
+    x->method = head == NULL ? "other" : head->method_name;
+    x->fd = fd;
+    x->response.content_type = "application/json";
+    text_init(&x->response.headers, x->headers, sizeof x->headers, RESPONSE_HEADERS_BYTES_MAX);
+    text_init(&x->response.body, reply, reply_size, RESPONSE_BODY_BYTES_MAX);
+}
+
+static void describe(struct exchange *x, const struct worker *worker) {
+    const struct head *head = &worker->head;
+    struct http_request *request = &x->request;
+    request->method = head->method == HTTP_HEAD ? HTTP_GET : head->method;
+    request->query = head->query;
+    request->content_type = head->content_type;
+    request->idempotency_key = head->idempotency_key;
+    request->authorization = head->authorization;
+    request->forwarded_for = head->forwarded_for;
+    request->remote_address = worker->peer->address;
+    request->received_us = worker->begun_us;
+    request->deadline_us = worker->begun_us + worker->server->options.request_timeout_ms * 1000;
+    trace_read(head->request_id, head->traceparent, head->cloud_trace, &request->trace);
+}
+
+static bool refuse(struct exchange *x, enum problem_kind kind, const char *reason, const char *detail) {
+    struct problem problem = {0};
+    problem_set(&problem, kind, NULL, reason, "%s", detail);
+    http_problem(&x->request, &x->response, &problem);
+    return false;
+}
+
+static bool answer_options(struct exchange *x, unsigned methods) {
+    char allow[ROUTE_ALLOW_SIZE];
+    route_allow(methods, allow);
+    http_header(&x->response, "Allow", allow);
+    x->response.status = 204;
+    return false;
+}
+
+/* What the media type and encoding of a body must be. */
+static bool check_media(struct exchange *x) {
+    const struct head *head = x->head;
+    if (head->content_encoding.data != NULL && !head_equal(head->content_encoding, "identity")) {
+        return refuse(x, PROBLEM_UNSUPPORTED_MEDIA, "content_encoding", "The body must not be compressed.");
+    }
+    if (!x->request.route->json_body) {
+        return true;
+    }
+    if (x->request.route->body_optional && head->content_length <= 0 && !head->chunked) {
+        return true;
+    }
+    if (head->content_length < 0 && !head->chunked) {
+        return refuse(x, PROBLEM_LENGTH_REQUIRED, NULL,
+                      "Content-Length or Transfer-Encoding: chunked is needed.");
+    }
+    return head_media_is_json(head->content_type) ||
+           refuse(x, PROBLEM_UNSUPPORTED_MEDIA, "content_type",
+                  "Content-Type must be application/json, in UTF-8.");
+}
+
+/* Decides by the head alone whether a handler shall run; if not, the answer is prepared. */
+static bool choose(struct exchange *x) {
+    const struct head *head = x->head;
+    if (!head->method_known) {
+        return refuse(x, PROBLEM_METHOD_UNKNOWN, NULL, "This server does not know the method.");
+    }
+    if (head->asterisk) {
+        return answer_options(x, HTTP_GET | HTTP_POST);
+    }
+    route_find(x->server->routes, x->server->route_count, head->path, head->method, &x->match);
+    if (x->match.any == NULL) {
+        return refuse(x, PROBLEM_NOT_FOUND, NULL, "There is nothing at this path.");
+    }
+    if (head->method == HTTP_OPTIONS) {
+        return answer_options(x, x->match.methods);
+    }
+    if (x->match.route == NULL) {
+        char allow[ROUTE_ALLOW_SIZE];
+        route_allow(x->match.methods, allow);
+        http_header(&x->response, "Allow", allow);
+        return refuse(x, PROBLEM_METHOD_NOT_ALLOWED, NULL,
+                      "The Allow header says which methods this path has.");
+    }
+    x->request.route = x->match.route;
+    memcpy(x->request.parameters, x->match.parameters, sizeof x->request.parameters);
+    if (head->expects_other) {
+        return refuse(x, PROBLEM_EXPECTATION_FAILED, NULL, "The only expectation served is 100-continue.");
+    }
+    if (head->content_length > HTTP_BODY_BYTES_MAX) {
+        return refuse(x, PROBLEM_BODY_TOO_LARGE, NULL, "A body may have 65536 bytes.");
+    }
+    return head->method != HTTP_POST || check_media(x);
+}
+
+static void leave(struct exchange *x) {
+    if (x->admitted) {
+        atomic_fetch_sub(&x->server->in_flight, 1);
+        metric_add(METRIC_HTTP_IN_FLIGHT, -1);
+    }
+    x->admitted = false;
+}
+
+/* Takes a place among the requests handled at once. Unlimited routes need none: workers are in reserve for
+ * them. */
+static bool admit(struct exchange *x) {
+    struct http_server *server = x->server;
+    if (x->request.route->unlimited) {
+        return true;
+    }
+    metric_add(METRIC_HTTP_IN_FLIGHT, 1);
+    x->admitted = true;
+    if (atomic_fetch_add(&server->in_flight, 1) < server->options.max_concurrency &&
+        clock_monotonic_us() < x->request.deadline_us) {
+        return true;
+    }
+    leave(x);
+
+    return refuse(x, PROBLEM_OVERLOADED, "concurrency", "Too many requests at once; nothing was done.");
+}
+
+/* True if nothing of the request's body is still to come. */
+static bool body_is_here(const struct worker *worker) {
+    return !worker->head.chunked &&
+           (worker->head.content_length <= 0 || worker->body_have == (size_t)worker->head.content_length);
+}
+
+/* Only POST has a use for a body. Another request's is not waited for: what did not come with the head ends
+ * the connection after the answer. */
+static bool read_body(struct exchange *x, struct worker *worker, struct body *body) {
+    static const char go_on[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct problem problem = {0};
+    bool whole = body_is_here(worker);
+    int64_t body_deadline_us = x->request.received_us + x->server->options.body_timeout_ms * 1000;
+    if (x->head->method != HTTP_POST) {
+        x->close = x->close || !whole;
+        return true;
+    }
+    bool asked = whole || !x->head->expects_continue ||
+                 client_send(x->server, x->fd, slice_of(go_on), (struct slice){NULL, 0}, body_deadline_us);
+    if (!asked || !body_read(worker, body, &problem)) {
+        x->close = true;
+        if (asked) {
+            http_problem(&x->request, &x->response, &problem);
+        }
+        return false;
+    }
+    x->request.body = body->bytes;
+    if (!whole) {
+        x->request.deadline_us = clock_monotonic_us() + x->server->options.request_timeout_ms * 1000;
+    }
+    return true;
+}
+
+static void handle(struct exchange *x, struct worker *worker) {
+    struct body body;
+    if (!choose(x) || !admit(x)) {
+        x->close = x->close || !body_is_here(worker);
+        return;
+    }
+    body = (struct body){0};
+    if (read_body(x, worker, &body)) {
+        x->request.route->handler(&x->request, &x->response, x->server->context);
+    }
+    body_free(&body);
+}
+
+/* A handler that set no status, or whose answer did not fit, is a bug of ours. */
+static void check_response(struct exchange *x) {
+    if (x->response.status >= 200 && x->response.status <= 599 && !x->response.body.failed &&
+        !x->response.headers.failed) {
+        return;
+    }
+    text_clear(&x->response.headers);
+    refuse(x, PROBLEM_INTERNAL, NULL, "The request could not be answered.");
+}
+
+/* True if the answer was sent whole. */
+static bool respond(struct exchange *x, int64_t deadline_us) {
+    char buffer[1024];
+    struct text head;
+    struct text *body = &x->response.body;
+    check_response(x);
+    const struct reply reply = {
+        .status = x->response.status,
+        .content_type = x->response.content_type,
+        .headers = {x->response.headers.data, x->response.headers.len},
+        .body_bytes = body->len,
+        .close = x->close,
+        .keep_alive = x->head != NULL && x->head->version_1_0,
+        .request_id = x->request.trace.request_id,
+        .date = x->date,
+    };
+    text_init(&head, buffer, sizeof buffer, RESPONSE_HEAD_BYTES_MAX);
+    response_head(&reply, &head);
+    bool head_only = reply.status == 204 || (x->head != NULL && x->head->method == HTTP_HEAD);
+    struct slice sent_body = {body->data, head_only ? 0 : body->len};
+    bool sent = !head.failed &&
+                client_send(x->server, x->fd, (struct slice){head.data, head.len}, sent_body, deadline_us);
+    x->body_bytes = sent_body.len;
+    text_free(&head);
+    return sent;
+}
+
+/* Counts and logs. Probes and scrapes are logged at debug level only. */
+static void record(struct exchange *x, int64_t begun_us) {
+    const struct http_route *route = x->match.any;
+    const struct http_server *server = x->server;
+    unsigned index = route == NULL ? server->other_metric : server->route_metrics[route - server->routes];
+    int64_t duration_us = clock_monotonic_us() - begun_us;
+    metrics_request(x->method, index, x->response.status, duration_us);
+    if (route == NULL || !route->unlimited || log_enabled(LOG_DEBUG)) {
+        const struct trace *trace = &x->request.trace;
+        log_request(&(struct log_request){
+            .method = x->method,
+            .route = route == NULL ? "other" : route->path,
+            .status = x->response.status,
+            .duration_us = duration_us,
+            .request_bytes = x->request.body.len,
+            .response_bytes = x->body_bytes,
+            .request_id = trace->request_id,
+            .trace_id = trace->trace_id,
+            .span_id = trace->span_id,
+            .trace_sampled = trace->sampled,
+            .problem = x->response.problem,
+            .object_id = x->response.object_id[0] == '\0' ? NULL : x->response.object_id,
+        });
+    }
+    text_free(&x->response.headers);
+    text_free(&x->response.body);
+}
+
+/* The Date header, made once a second. */
+static const char *today(struct worker *worker) {
+    int64_t now_s = clock_wall_ms() / 1000;
+    if (now_s != worker->date_s) {
+        worker->date_s = now_s;
+        response_date(now_s, worker->date);
+    }
+    return worker->date;
+}
+
+static void answer(struct exchange *x, struct worker *worker) {
+    int64_t deadline_us = clock_monotonic_us() + x->server->options.request_timeout_ms * 1000;
+    x->date = today(worker);
+    bool sent = respond(x, deadline_us);
+    leave(x);
+    worker->fate = !sent ? FATE_DROP : (x->close ? FATE_CLOSE : FATE_PARK);
+    record(x, worker->begun_us);
+}
+
+static void answer_malformed(struct worker *worker, const struct problem *problem) {
+    struct exchange x;
+    const struct slice none = {NULL, 0};
+    metric_add(METRIC_HTTP_MALFORMED, 1);
+    start(&x, worker->server, NULL, worker->peer->fd, worker->reply, sizeof worker->reply);
+    trace_read(none, none, none, &x.request.trace);
+    http_problem(&x.request, &x.response, problem);
+    x.close = true;
+    answer(&x, worker);
+}
+
+/* Takes from the socket what was looked at: the head, and of its body what is already there. The rest is left
+ * where it is: nothing but this request is ever taken, so requests can neither run into one another nor get
+ * lost. */
+static bool take(struct worker *worker, size_t have) {
+    const struct head *head = &worker->head;
+    size_t behind = have - head->bytes;
+    worker->body_have = head->content_length <= 0                ? 0
+                        : head->content_length < (int64_t)behind ? (size_t)head->content_length
+                                                                 : behind;
+    size_t len = head->bytes + worker->body_have;
+    return recv(worker->peer->fd, worker->buffer, len, MSG_DONTWAIT) == (ssize_t)len;
+}
+
+bool exchange_receive(struct worker *worker) {
+    struct problem problem = {0};
+    struct peer *peer = worker->peer;
+    ssize_t have = recv(peer->fd, worker->buffer, sizeof worker->buffer, MSG_PEEK | MSG_DONTWAIT);
+    if (have <= 0) {
+        worker->fate = have < 0 && (errno == EAGAIN || errno == EINTR) ? FATE_PARK : FATE_DROP;
+        return false;
+    }
+    worker->begun_us = peer->ready_us != 0 ? peer->ready_us : clock_monotonic_us();
+    peer->ready_us = 0;
+    switch (head_parse(worker->buffer, (size_t)have, &worker->head, &problem)) {
+    case HEAD_PARTIAL:
+        worker->fate = FATE_PARK;
+        return false;
+    case HEAD_REFUSED:
+        answer_malformed(worker, &problem);
+        return false;
+    case HEAD_ACCEPTED:
+        break;
+    }
+    worker->fate = FATE_DROP;
+    return take(worker, (size_t)have);
+}
+
+void exchange_serve(struct worker *worker) {
+    struct exchange x;
+    start(&x, worker->server, &worker->head, worker->peer->fd, worker->reply, sizeof worker->reply);
+    describe(&x, worker);
+    x.close = !worker->head.keep_alive;
+    handle(&x, worker);
+    x.close = x.close || atomic_load(&worker->server->draining);
+    answer(&x, worker);
+}
+
+void exchange_head_timeout(struct http_server *server, const struct peer *peer) {
+    struct exchange x;
+    char reply[1024];
+    char date[RESPONSE_DATE_SIZE];
+    const struct slice none = {NULL, 0};
+    start(&x, server, NULL, peer->fd, reply, sizeof reply);
+    trace_read(none, none, none, &x.request.trace);
+    refuse(&x, PROBLEM_REQUEST_TIMEOUT, "head_timeout", "The request's head did not arrive in time.");
+    response_date(clock_wall_ms() / 1000, date);
+    x.close = true;
+    x.date = date;
+    int64_t now_us = clock_monotonic_us();
+    (void)respond(&x, now_us); /* a client that does not read gets nothing: this thread never waits */
+    record(&x, now_us - server->options.head_timeout_ms * 1000);
+}

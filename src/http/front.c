@@ -1,0 +1,487 @@
+/* The front: one thread that accepts connections and holds those that wait, in epoll. */
+#include <errno.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "http/census.h"
+#include "http/internal.h"
+#include "obs/log.h"
+#include "obs/metrics.h"
+#include "sys/clock.h"
+
+#define EVENTS_MAX 128
+#define ACCEPTS_MAX 64 /* in one go, so that those who wait are not kept waiting */
+#define TICK_MS 250    /* time-outs set by workers are seen after this long at the latest */
+#define STOPPING_TICK_MS 10
+#define ACCEPT_PAUSE_MS 100 /* when the process has no more file descriptors */
+#define STOPPING_ACCEPTS 32 /* times ACCEPTS_MAX: more than the listener's queue can hold */
+#define LINGER_MS 1000
+#define LINGER_BYTES_MAX 262144
+#define FRESH_MS 1000 /* when stopping, a new connection's first request is awaited this long */
+#define STACK_BYTES 131072
+
+#define TAG_LISTENER UINT64_MAX
+#define TAG_WAKE (UINT64_MAX - 1)
+
+struct peer_list {
+    struct peer *first, *last;
+};
+
+enum phase { PHASE_RUNNING, PHASE_STOPPING, PHASE_QUIT };
+
+struct front {
+    struct http_server *server;
+    int epoll, listener, wake; /* listener is -1 once closed */
+    pthread_t thread;
+    _Atomic enum phase phase;
+    _Atomic unsigned open;  /* connections, whoever has them */
+    pthread_mutex_t lock;   /* the lists, and each peer's list, state and deadline */
+    struct peer_list heads; /* new, or part of a head is there: head_timeout_ms */
+    struct peer_list idle;  /* kept alive, silent: keep_alive_ms */
+    struct peer_list lingering;
+    struct peer *free;       /* slots that were used before, a stack through `next` */
+    size_t slots_used;       /* slots from here on were never touched, and cost no memory yet */
+    struct census *census;   /* NULL: no cap per address */
+    int64_t accept_again_us; /* 0: accepting */
+    bool accept_failing;     /* said so in the log */
+    int64_t stopping_since_us;
+    struct peer *peers; /* max_connections slots */
+    char buffer[HTTP_HEAD_BYTES_MAX];
+};
+
+struct peer *front_peer(struct front *front, uint32_t index) {
+    return &front->peers[index];
+}
+
+uint32_t front_index(const struct front *front, const struct peer *peer) {
+    return (uint32_t)(peer - front->peers);
+}
+
+/* Each list is in order of its deadlines, because each has one duration: appending keeps the order. */
+static void list_append(struct peer_list *list, struct peer *peer) {
+    peer->list = list;
+    peer->next = NULL;
+    peer->previous = list->last;
+    if (list->last == NULL) {
+        list->first = peer;
+    } else {
+        list->last->next = peer;
+    }
+    list->last = peer;
+}
+
+static void list_remove(struct peer *peer) {
+    struct peer_list *list = peer->list;
+    if (list == NULL) {
+        return;
+    }
+    if (peer->previous == NULL) {
+        list->first = peer->next;
+    } else {
+        peer->previous->next = peer->next;
+    }
+    if (peer->next == NULL) {
+        list->last = peer->previous;
+    } else {
+        peer->next->previous = peer->previous;
+    }
+    peer->list = NULL;
+}
+
+/* One report at the next bytes, or at once if there are some, then silence until armed again. */
+static void arm(const struct front *front, const struct peer *peer, int operation, uint32_t events) {
+    struct epoll_event event = {.events = events,
+                                .data.u64 = (uint64_t)peer->generation << 32 | front_index(front, peer)};
+    epoll_ctl(front->epoll, operation, peer->fd, &event);
+}
+
+#define ARMED (EPOLLIN | EPOLLRDHUP | EPOLLONESHOT)
+
+/* The lock is held: moves a peer to a list, with its time-out from now on. */
+static void put(struct peer_list *list, struct peer *peer, enum peer_state state, int64_t timeout_ms) {
+    list_remove(peer);
+    peer->state = state;
+    peer->deadline_us = clock_monotonic_us() + timeout_ms * 1000;
+    list_append(list, peer);
+}
+
+static void drop(struct front *front, struct peer *peer) {
+    pthread_mutex_lock(&front->lock);
+    close(peer->fd);
+    list_remove(peer);
+    peer->fd = -1;
+    peer->state = PEER_FREE;
+    peer->next = front->free;
+    front->free = peer;
+    if (front->census != NULL) {
+        census_leave(front->census, peer->bucket);
+    }
+    pthread_mutex_unlock(&front->lock);
+    metric_add(METRIC_HTTP_CONNECTIONS, -1);
+    atomic_fetch_sub(&front->open, 1);
+}
+
+/* Ends our side of the connection and drops what the client still sends. Closing at once would make the
+ * kernel answer those bytes with a reset, which can destroy the answer before the client has read it. */
+static void linger(struct front *front, struct peer *peer) {
+    if (shutdown(peer->fd, SHUT_WR) != 0) {
+        drop(front, peer);
+        return;
+    }
+    pthread_mutex_lock(&front->lock);
+    peer->drained = 0;
+    put(&front->lingering, peer, PEER_LINGERING, LINGER_MS);
+    arm(front, peer, EPOLL_CTL_MOD, ARMED);
+    pthread_mutex_unlock(&front->lock);
+}
+
+void front_return(struct front *front, struct peer *peer, enum fate fate) {
+    switch (fate) {
+    case FATE_PARK:
+        pthread_mutex_lock(&front->lock);
+        put(&front->idle, peer, PEER_WAITING, front->server->options.keep_alive_ms);
+        arm(front, peer, EPOLL_CTL_MOD, ARMED);
+        pthread_mutex_unlock(&front->lock);
+        break;
+    case FATE_CLOSE:
+        linger(front, peer);
+        break;
+    case FATE_DROP:
+        drop(front, peer);
+        break;
+    }
+}
+
+/* Its head is complete, or will never be: a worker shall have it. */
+static void dispatch(struct front *front, struct peer *peer) {
+    pthread_mutex_lock(&front->lock);
+    list_remove(peer);
+    peer->state = PEER_WORKING;
+    pthread_mutex_unlock(&front->lock);
+    if (peer->edge) {
+        arm(front, peer, EPOLL_CTL_MOD, EPOLLONESHOT);
+    }
+    peer->edge = false;
+    peer->seen = 0;
+    peer->ready_us = clock_monotonic_us();
+    civet_dispatch(front->server->civet, peer);
+}
+
+/* Part of a head is there. From now on epoll reports only what is new. */
+static void await_rest(struct front *front, struct peer *peer, size_t seen) {
+    bool first = peer->seen == 0;
+    peer->seen = seen;
+    if (first) {
+        pthread_mutex_lock(&front->lock);
+        if (peer->list == &front->idle) {
+            put(&front->heads, peer, PEER_WAITING, front->server->options.head_timeout_ms);
+        }
+        pthread_mutex_unlock(&front->lock);
+        peer->edge = true;
+        arm(front, peer, EPOLL_CTL_MOD, EPOLLIN | EPOLLRDHUP | EPOLLET);
+    }
+}
+
+/* True if the connection still waits and is silent. */
+static bool look(struct front *front, struct peer *peer, uint32_t events) {
+    ssize_t have = recv(peer->fd, front->buffer, sizeof front->buffer, MSG_PEEK | MSG_DONTWAIT);
+    if (have < 0 && (errno == EAGAIN || errno == EINTR)) {
+        return true;
+    }
+    if (have <= 0) {
+        drop(front, peer);
+    } else if (head_ready(front->buffer, (size_t)have, peer->seen)) {
+        dispatch(front, peer);
+    } else if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+        drop(front, peer); /* the rest will never come */
+    } else {
+        await_rest(front, peer, (size_t)have);
+    }
+    return false;
+}
+
+static void drain(struct front *front, struct peer *peer) {
+    ssize_t got = recv(peer->fd, front->buffer, sizeof front->buffer, MSG_DONTWAIT);
+    peer->drained += got > 0 ? (size_t)got : 0;
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR) || peer->drained > LINGER_BYTES_MAX) {
+        drop(front, peer);
+    } else {
+        arm(front, peer, EPOLL_CTL_MOD, ARMED);
+    }
+}
+
+static void on_event(struct front *front, uint64_t tag, uint32_t events) {
+    struct peer *peer = front_peer(front, (uint32_t)tag);
+    pthread_mutex_lock(&front->lock);
+    enum peer_state state = peer->generation == tag >> 32 ? peer->state : PEER_FREE;
+    pthread_mutex_unlock(&front->lock);
+
+    if (state == PEER_WAITING) {
+        if (look(front, peer, events) && !peer->edge) {
+            arm(front, peer, EPOLL_CTL_MOD, ARMED);
+        }
+    } else if (state == PEER_LINGERING) {
+        drain(front, peer);
+    } /* else a late report of one that is a worker's or gone by now */
+}
+
+/* The lock is held: takes a free slot; NULL if max_connections are open, or too many from that address. */
+static struct peer *claim(struct front *front, const struct sockaddr_storage *address) {
+    uint32_t bucket = 0;
+    struct peer *peer = front->free;
+    if ((peer == NULL && front->slots_used == (size_t)front->server->options.max_connections) ||
+        (front->census != NULL && !census_enter(front->census, address, &bucket))) {
+        return NULL;
+    }
+    if (peer == NULL) {
+        peer = &front->peers[front->slots_used++];
+    } else {
+        front->free = peer->next;
+    }
+    peer->bucket = bucket;
+    peer->generation = (peer->generation + 1) & INT32_MAX; /* never that of the tags */
+    return peer;
+}
+
+static void admit(struct front *front, int fd, const struct sockaddr_storage *address) {
+    pthread_mutex_lock(&front->lock);
+    struct peer *peer = claim(front, address);
+    if (peer == NULL) {
+        pthread_mutex_unlock(&front->lock);
+        close(fd);
+        metric_add(METRIC_HTTP_CONNECTIONS_REFUSED, 1);
+        return;
+    }
+    peer->fd = fd;
+    peer->edge = false;
+    peer->seen = 0;
+    peer->ready_us = 0;
+    put(&front->heads, peer, PEER_WAITING, front->server->options.head_timeout_ms);
+    pthread_mutex_unlock(&front->lock);
+    census_name(address, peer->address);
+    metric_add(METRIC_HTTP_CONNECTIONS, 1);
+    atomic_fetch_add(&front->open, 1);
+    arm(front, peer, EPOLL_CTL_ADD, ARMED);
+}
+
+static void watch(const struct front *front, int operation, int fd, uint32_t events, uint64_t tag) {
+    struct epoll_event event = {.events = events, .data.u64 = tag};
+    epoll_ctl(front->epoll, operation, fd, &event);
+}
+
+/* Out of file descriptors or memory: the listener rests, else it would be reported without end. */
+static void pause_accepting(struct front *front) {
+    if (!front->accept_failing) {
+        log_event(LOG_WARNING, "accept_paused", "cannot accept connections for now: %s", strerror(errno));
+    }
+    front->accept_failing = true;
+    front->accept_again_us = clock_monotonic_us() + ACCEPT_PAUSE_MS * 1000;
+    watch(front, EPOLL_CTL_MOD, front->listener, 0, TAG_LISTENER);
+}
+
+/* Takes at most ACCEPTS_MAX connections. False if there are no more, for now. */
+static bool accept_some(struct front *front) {
+    for (int i = 0; i < ACCEPTS_MAX; i++) {
+        struct sockaddr_storage address = {0};
+        socklen_t size = sizeof address;
+        int fd = accept4(front->listener, (struct sockaddr *)&address, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            front->accept_failing = false;
+            admit(front, fd, &address);
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            pause_accepting(front);
+            return false;
+        } else if (errno != ECONNABORTED && errno != EINTR) {
+            return false; /* no more, or a fault that epoll will report again */
+        }
+    }
+    return true;
+}
+
+static void resume_accepting(struct front *front, int64_t now_us) {
+    if (front->accept_again_us != 0 && now_us >= front->accept_again_us && front->listener >= 0) {
+        front->accept_again_us = 0;
+        watch(front, EPOLL_CTL_MOD, front->listener, EPOLLIN, TAG_LISTENER);
+    }
+}
+
+/* The first of a list whose time is up, or NULL. Only this thread takes peers out of these lists. */
+static struct peer *expired(struct front *front, const struct peer_list *list, int64_t now_us) {
+    pthread_mutex_lock(&front->lock);
+    struct peer *peer = list->first;
+    if (peer != NULL && peer->deadline_us > now_us) {
+        peer = NULL;
+    }
+    pthread_mutex_unlock(&front->lock);
+    return peer;
+}
+
+static void expire(struct front *front, int64_t now_us) {
+    struct peer *peer;
+    while ((peer = expired(front, &front->heads, now_us)) != NULL) {
+        if (peer->seen == 0) {
+            drop(front, peer);
+        } else {
+            metric_add(METRIC_HTTP_MALFORMED, 1);
+            exchange_head_timeout(front->server, peer);
+            peer->edge = false;
+            linger(front, peer);
+        }
+    }
+    while ((peer = expired(front, &front->idle, now_us)) != NULL) {
+        drop(front, peer);
+    }
+    while ((peer = expired(front, &front->lingering, now_us)) != NULL) {
+        drop(front, peer);
+    }
+}
+
+/* Until the next deadline, but no longer than a tick. */
+static int next_wait_ms(struct front *front) {
+    if (atomic_load(&front->phase) != PHASE_RUNNING) {
+        return STOPPING_TICK_MS;
+    }
+    const struct peer_list *lists[] = {&front->heads, &front->idle, &front->lingering};
+    int64_t now_us = clock_monotonic_us();
+    int64_t until_us = now_us + TICK_MS * 1000;
+    pthread_mutex_lock(&front->lock);
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        const struct peer *first = lists[i]->first;
+        until_us = first != NULL && first->deadline_us < until_us ? first->deadline_us : until_us;
+    }
+    pthread_mutex_unlock(&front->lock);
+    return until_us <= now_us ? 0 : (int)((until_us - now_us + 999) / 1000);
+}
+
+/* While stopping: takes what still stands in the listener's queue, then closes it; ends all that is silent.
+ * New connections, and those with part of a head, get a moment more: their request is on its way. */
+static void wind_down(struct front *front) {
+    int64_t now_us = clock_monotonic_us();
+    if (front->listener >= 0) {
+        for (int i = 0; i < STOPPING_ACCEPTS && accept_some(front); i++) {
+        }
+        close(front->listener);
+        front->listener = -1;
+        front->stopping_since_us = now_us;
+    }
+    struct peer *peer;
+    while ((peer = expired(front, &front->idle, INT64_MAX)) != NULL) {
+        if (look(front, peer, 0)) {
+            drop(front, peer);
+        }
+    }
+    while (now_us - front->stopping_since_us > FRESH_MS * 1000 &&
+           (peer = expired(front, &front->heads, INT64_MAX)) != NULL) {
+        drop(front, peer);
+    }
+}
+
+static void *run(void *argument) {
+    struct front *front = argument;
+    struct epoll_event events[EVENTS_MAX];
+    uint64_t ignored;
+    pthread_setname_np(pthread_self(), "front");
+    while (atomic_load(&front->phase) != PHASE_QUIT) {
+        int count = epoll_wait(front->epoll, events, EVENTS_MAX, next_wait_ms(front));
+        for (int i = 0; i < count; i++) {
+            if (events[i].data.u64 == TAG_LISTENER) {
+                accept_some(front);
+            } else if (events[i].data.u64 == TAG_WAKE) {
+                (void)!read(front->wake, &ignored, sizeof ignored);
+            } else {
+                on_event(front, events[i].data.u64, events[i].events);
+            }
+        }
+        int64_t now_us = clock_monotonic_us();
+        resume_accepting(front, now_us);
+        expire(front, now_us);
+        if (atomic_load(&front->phase) == PHASE_STOPPING) {
+            wind_down(front);
+        }
+    }
+    return NULL;
+}
+
+static bool start_thread(struct front *front) {
+    pthread_attr_t attributes;
+    pthread_attr_init(&attributes);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    int failed = pthread_create(&front->thread, &attributes, run, front);
+    pthread_attr_destroy(&attributes);
+    return failed == 0;
+}
+
+struct front *front_start(struct http_server *server, int listener) {
+    struct front *front = calloc(1, sizeof *front);
+    if (front == NULL) {
+        close(listener);
+        return NULL;
+    }
+    front->server = server;
+    front->listener = listener;
+    front->epoll = epoll_create1(EPOLL_CLOEXEC);
+    front->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    front->peers = calloc((size_t)server->options.max_connections, sizeof *front->peers);
+    pthread_mutex_init(&front->lock, NULL);
+    bool capped = server->options.max_connections_per_address > 0;
+    front->census = capped ? census_new((unsigned)server->options.max_connections_per_address) : NULL;
+    bool ready =
+        front->epoll >= 0 && front->wake >= 0 && front->peers != NULL && (!capped || front->census != NULL);
+    if (ready) {
+        watch(front, EPOLL_CTL_ADD, front->wake, EPOLLIN, TAG_WAKE);
+        watch(front, EPOLL_CTL_ADD, listener, EPOLLIN, TAG_LISTENER);
+        server->front = front;
+        ready = start_thread(front);
+    }
+    if (!ready) {
+        front_free(front);
+        return NULL;
+    }
+    return front;
+}
+
+static void enter(struct front *front, enum phase phase) {
+    const uint64_t one = 1;
+    atomic_store(&front->phase, phase);
+    (void)!write(front->wake, &one, sizeof one);
+}
+
+void front_stop(struct front *front, int64_t limit_ms) {
+    int64_t until_us = clock_monotonic_us() + limit_ms * 1000;
+    enter(front, PHASE_STOPPING);
+    while (atomic_load(&front->open) > 0 && clock_monotonic_us() < until_us) {
+        clock_sleep_ms(5);
+    }
+    enter(front, PHASE_QUIT);
+    pthread_join(front->thread, NULL);
+    pthread_mutex_lock(&front->lock);
+    for (size_t i = 0; i < front->slots_used; i++) {
+        if (front->peers[i].state == PEER_WORKING) {
+            shutdown(front->peers[i].fd, SHUT_RDWR); /* whoever waits for the client waits no longer */
+        }
+    }
+    pthread_mutex_unlock(&front->lock);
+}
+
+void front_free(struct front *front) {
+    for (size_t i = 0; i < front->slots_used; i++) {
+        if (front->peers[i].state != PEER_FREE) {
+            close(front->peers[i].fd);
+            metric_add(METRIC_HTTP_CONNECTIONS, -1);
+        }
+    }
+    const int own[] = {front->listener, front->wake, front->epoll};
+    for (size_t i = 0; i < ARRAY_LEN(own); i++) {
+        if (own[i] >= 0) {
+            close(own[i]);
+        }
+    }
+    pthread_mutex_destroy(&front->lock);
+    census_free(front->census);
+    free(front->peers);
+    free(front);
+}
