@@ -1,11 +1,13 @@
 /* The glue to CivetWeb, which is included here and compiled nowhere else, so that its internals can be used
  * without a patch. CivetWeb brings the worker threads, their queue, and the loop over a connection's
- * requests. Three seams keep the rest in our hands:
+ * requests. Three seams keep the rest in our hands.
  *
- *   receive           CivetWeb's recv: our edge reads and checks the head that the client sent, and CivetWeb
- * gets a constant one in its place. Its lax parser never sees a byte from outside. end_request       decides
- * whether the worker stays with the connection for a moment. connection_close  takes the socket back before
- * CivetWeb would close it. */
+ * receive() stands in for CivetWeb's recv: our edge reads and checks the head that the client sent, and
+ * CivetWeb gets a constant one in its place. Its lax parser never sees a byte from outside.
+ *
+ * end_request() decides whether the worker stays with the connection for a moment.
+ *
+ * connection_close() takes the socket back before CivetWeb would close it. */
 #include "http/internal.h"
 
 #include <pthread.h>
