@@ -1,9 +1,11 @@
 /* The front: one thread that accepts connections and holds those that wait, in epoll. */
 #include <errno.h>
+#include <linux/sockios.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,7 +23,8 @@
 #define STOPPING_ACCEPTS 32 /* times ACCEPTS_MAX: more than the listener's queue can hold */
 #define LINGER_MS 1000
 #define LINGER_BYTES_MAX 262144
-#define FRESH_MS 1000 /* when stopping, a new connection's first request is awaited this long */
+#define HANDSHAKE_MS 50 /* when stopping, handshakes that have begun are awaited this long */
+#define FRESH_MS 1000   /* when stopping, a new connection's first request is awaited this long */
 #define STACK_BYTES 131072
 
 #define TAG_LISTENER UINT64_MAX
@@ -39,6 +42,7 @@ struct front {
     pthread_t thread;
     _Atomic enum phase phase;
     _Atomic unsigned open;  /* connections, whoever has them */
+    _Atomic bool closed;    /* the listener: no more connections will come */
     pthread_mutex_t lock;   /* the lists, and each peer's list, state and deadline */
     struct peer_list heads; /* new, or part of a head is there: head_timeout_ms */
     struct peer_list idle;  /* kept alive, silent: keep_alive_ms */
@@ -109,7 +113,18 @@ static void put(struct peer_list *list, struct peer *peer, enum peer_state state
     list_append(list, peer);
 }
 
+/* What the client has not taken by now is thrown away with the connection. Else the kernel would go on
+ * offering it for minutes, in memory that no cap of ours counts. */
+static void forget_unsent(int fd) {
+    const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
+    int unsent = 0;
+    if (ioctl(fd, SIOCOUTQ, &unsent) == 0 && unsent > 0) {
+        setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    }
+}
+
 static void drop(struct front *front, struct peer *peer) {
+    forget_unsent(peer->fd);
     pthread_mutex_lock(&front->lock);
     close(peer->fd);
     list_remove(peer);
@@ -357,17 +372,25 @@ static int next_wait_ms(struct front *front) {
     return until_us <= now_us ? 0 : (int)((until_us - now_us + 999) / 1000);
 }
 
-/* While stopping: takes what still stands in the listener's queue, then closes it; ends all that is silent.
- * New connections, and those with part of a head, get a moment more: their request is on its way. */
-static void wind_down(struct front *front) {
-    int64_t now_us = clock_monotonic_us();
-    if (front->listener >= 0) {
+/* The listener ends in two steps, so that nobody who has connected is left without an answer. */
+static void close_listener(struct front *front, int64_t now_us) {
+    if (front->stopping_since_us == 0) {
+        front->stopping_since_us = now_us;
+        listener_refuse_new(front->listener);
+    } else if (front->listener >= 0 && now_us - front->stopping_since_us > HANDSHAKE_MS * 1000) {
         for (int i = 0; i < STOPPING_ACCEPTS && accept_some(front); i++) {
         }
         close(front->listener);
         front->listener = -1;
-        front->stopping_since_us = now_us;
+        atomic_store(&front->closed, true);
     }
+}
+
+/* While stopping: ends all that is silent. New connections, and those with part of a head, get a moment more:
+ * their request is on its way. */
+static void wind_down(struct front *front) {
+    int64_t now_us = clock_monotonic_us();
+    close_listener(front, now_us);
     struct peer *peer;
     while ((peer = expired(front, &front->idle, INT64_MAX)) != NULL) {
         if (look(front, peer, 0)) {
@@ -453,7 +476,8 @@ static void enter(struct front *front, enum phase phase) {
 void front_stop(struct front *front, int64_t limit_ms) {
     int64_t until_us = clock_monotonic_us() + limit_ms * 1000;
     enter(front, PHASE_STOPPING);
-    while (atomic_load(&front->open) > 0 && clock_monotonic_us() < until_us) {
+    while ((atomic_load(&front->open) > 0 || !atomic_load(&front->closed)) &&
+           clock_monotonic_us() < until_us) {
         clock_sleep_ms(5);
     }
     enter(front, PHASE_QUIT);

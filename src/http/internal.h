@@ -169,4 +169,9 @@ void body_free(struct body *body);
  * 0 takes a free one; *port says which. Returns -1 and one sentence in error on failure. */
 MUST_CHECK int listener_open(int *port, char *error, size_t error_size);
 
+/* From now on new handshakes are ignored; those that have begun go on. Closing a listener resets whoever has
+ * just connected and has not been accepted; between this and the close, all of them can be. Where the kernel
+ * does not know how, nothing happens: then that race stays. */
+void listener_refuse_new(int listener);
+
 #endif

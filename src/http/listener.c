@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <linux/filter.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -8,14 +9,18 @@
 #include "http/internal.h"
 
 #define BACKLOG 1024
+#define SEND_BUFFER_BYTES 131072 /* the kernel doubles it: what an answer that nobody reads can hold */
 
-/* What accepted sockets inherit on Linux: no Nagle, and probes that find dead peers within two minutes. */
+/* What accepted sockets inherit on Linux: no Nagle, bounded memory, and probes that find dead peers within
+ * two minutes. */
 static void set_options(int fd) {
     const int on = 1;
     const int idle_s = 60;
     const int interval_s = 15;
     const int probes = 4;
+    const int send_buffer_bytes = SEND_BUFFER_BYTES;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer_bytes, sizeof send_buffer_bytes);
     setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle_s, sizeof idle_s);
@@ -43,6 +48,17 @@ static int open_family(int family, int *port) {
     }
     *port = ntohs(family == AF_INET6 ? six.sin6_port : four.sin_port);
     return fd;
+}
+
+void listener_refuse_new(int listener) {
+    static struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),           /* the TCP header's flags */
+        BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, 0x02, 0, 1), /* SYN? */
+        BPF_STMT(BPF_RET | BPF_K, 0),                     /* ignored, as if it had been lost on its way */
+        BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+    };
+    const struct sock_fprog program = {.len = ARRAY_LEN(code), .filter = code};
+    (void)setsockopt(listener, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
 int listener_open(int *port, char *error, size_t error_size) {
