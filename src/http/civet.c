@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 
 #include "obs/log.h"
+#include "sys/clock.h"
 
 #define NO_SSL
 #define NO_CGI
@@ -164,6 +165,9 @@ struct mg_context *civet_start(struct http_server *server) {
  * workers. */
 void civet_stop(struct mg_context *civet) {
     struct http_server *server = mg_get_user_data(civet);
+    while (atomic_load(&server->engaged) + atomic_load(&server->queued) > 0) {
+        clock_sleep_ms(2); /* once no worker is busy, all look at the flag under the lock only */
+    }
     pthread_mutex_lock(&civet->thread_mutex);
     civet->stop_flag = 1;
     pthread_mutex_unlock(&civet->thread_mutex);
