@@ -139,7 +139,7 @@ static const struct {
 /* Methods are case-sensitive. One that is not in the table is answered 501 later, once the head is known to
  * be sound. */
 static bool set_method(struct slice name, struct head *head, struct problem *problem) {
-    if (!is_token(name)) {
+    if (name.len > METHOD_CHARS_MAX || !is_token(name)) {
         return refuse(problem, "bad_method", "The request line must start with a method and one space.");
     }
     head->method_name = "other";

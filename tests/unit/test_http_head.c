@@ -80,7 +80,8 @@ END_TEST
 
 START_TEST(methods_are_known_or_not) {
     static const char *const known[] = {"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"};
-    static const char *const unknown[] = {"get", "Get", "BREW", "GETS", "GE", "PRI", "G-E_T"};
+    static const char *const unknown[] = {"get", "Get", "BREW",  "GETS",
+                                          "GE",  "PRI", "G-E_T", "AAAAAAAAAAAAAAAAAAAAAAAA"};
     char text[100];
     for (size_t i = 0; i < ARRAY_LEN(known); i++) {
         snprintf(text, sizeof text, "%s / HTTP/1.1\r\nHost: x\r\n\r\n", known[i]);
@@ -120,6 +121,7 @@ START_TEST(request_lines_have_one_form) {
         "G(T / HTTP/1.1",
         "GET HTTP/1.1",
         "GET / HTTP/1.1 x",
+        "AAAAAAAAAAAAAAAAAAAAAAAAA / HTTP/1.1",
         "/ HTTP/1.1",
         "",
         "GET / ",
