@@ -50,12 +50,13 @@ static int begin_request(struct mg_connection *conn) {
     return 200; /* handled */
 }
 
-/* A worker that stays saves two thread switches a request. It may, while half of the workers have nothing to
- * do. */
+/* A worker that stays saves two thread switches a request. It may while no more connections are open than
+ * there are workers, the reserve aside: then nobody waits for a worker. With more, all are parked, so that
+ * all fare alike. */
 static bool may_stay(const struct worker *worker) {
-    struct http_server *server = worker->server;
-    return worker->fate == FATE_PARK && atomic_load(&server->queued) == 0 &&
-           atomic_load(&server->engaged) <= (int)server->worker_count / 2;
+    const struct http_server *server = worker->server;
+    return worker->fate == FATE_PARK &&
+           front_open(server->front) <= (unsigned)server->options.max_concurrency;
 }
 
 static void end_request(const struct mg_connection *conn, int status) {

@@ -65,6 +65,10 @@ uint32_t front_index(const struct front *front, const struct peer *peer) {
     return (uint32_t)(peer - front->peers);
 }
 
+unsigned front_open(const struct front *front) {
+    return atomic_load(&front->open);
+}
+
 /* Each list is in order of its deadlines, because each has one duration: appending keeps the order. */
 static void list_append(struct peer_list *list, struct peer *peer) {
     peer->list = list;

@@ -18,7 +18,7 @@
 
 #define RESERVE_WORKERS 32        /* beyond max_concurrency: they answer probes, scrapes and refusals */
 #define BODY_WITH_HEAD_BYTES 4096 /* of a body that are read together with its head */
-#define STAY_MS 50 /* a worker waits this long for its connection's next request, if there are plenty */
+#define STAY_MS 50                /* a worker waits this long for its connection's next request, if it may */
 
 struct mg_context;
 
@@ -113,6 +113,9 @@ void front_free(struct front *front);
 /* The connection in slot `index`, and back. */
 struct peer *front_peer(struct front *front, uint32_t index);
 uint32_t front_index(const struct front *front, const struct peer *peer);
+
+/* Connections that are open now. Thread-safe. */
+unsigned front_open(const struct front *front);
 
 /* A worker gives its connection back. Thread-safe. */
 void front_return(struct front *front, struct peer *peer, enum fate fate);
