@@ -43,6 +43,10 @@ static int wait_for_signal(const sigset_t *signals) {
     return signal_number;
 }
 
+static double feed_lag(void *store) {
+    return store_feed_lag_s(store);
+}
+
 /* Intake goes on for a moment, because a front end may still send; then what is in flight is finished. */
 static void drain(struct api *api, struct http_server *server) {
     int64_t begun_us = clock_monotonic_us();
@@ -101,6 +105,9 @@ static int serve(const struct settings *settings) {
     if (api.store == NULL || api.cache == NULL || api.keys == NULL) {
         log_event(LOG_CRITICAL, "not_started", "%s", api.cache == NULL && api.store != NULL ? error : "out of memory or threads");
     } else {
+        metrics_callback("payflow_feed_lag_seconds", "gauge",
+                         "How long the oldest running transaction has held back the end of the events feed.", feed_lag,
+                         api.store);
         status = serve_with(&api, &signals);
     }
     if (api.store != NULL) {

@@ -28,17 +28,14 @@ struct settings {
     const char *database_url;      /* DATABASE_URL (secret), overrides the DB_* ones */
     const char *db_host, *db_name, *db_user, *db_password, *db_sslmode, *db_sslrootcert; /* DB_HOST ... */
     int64_t db_port;               /* DB_PORT, 5432 */
-    bool db_iam;                   /* DB_IAM */
     int64_t db_writers;            /* DB_WRITERS, 1..16, 2: connections that commit batches */
     int64_t db_readers;            /* DB_READERS, 1..64, 4 */
     int64_t batch_rows_max;        /* BATCH_ROWS_MAX, 1..1024, 128 */
     int64_t queue_max;             /* QUEUE_MAX, 1..100000, 4096: operations waiting for a connection */
     int64_t idempotency_hours;     /* IDEMPOTENCY_HOURS, 24..8760, 24: what prune keeps at least */
-    bool migrate_on_start;         /* MIGRATE_ON_START, off: only for make run and compose */
     /* Redis */
     const char *redis_url;         /* REDIS_URL (secret): redis:// or rediss://, "" = no Redis */
     const char *redis_ca;          /* REDIS_CA: a file of PEM certificates */
-    bool redis_iam;                /* REDIS_IAM */
     int64_t redis_timeout_ms;      /* REDIS_TIMEOUT_MS, 20 */
     /* limits */
     int64_t rate_limit;            /* RATE_LIMIT, requests a minute an account, 0 = none */
@@ -49,7 +46,6 @@ struct settings {
     enum log_level log_level;      /* LOG_LEVEL: debug, info (default), warning, error */
     const char *log_format;        /* LOG_FORMAT: json, text, auto (default: text on a terminal) */
     const char *google_project;    /* GOOGLE_CLOUD_PROJECT */
-    const char *metadata_url;      /* METADATA_URL, http://metadata.google.internal */
 };
 
 /* Reads the environment. All bad values are reported at once, one line each naming the variable, what is wrong and

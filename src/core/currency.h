@@ -9,8 +9,9 @@ struct currency {
     unsigned exponent; /* decimals of the major unit: JPY 0, EUR 2, KWD 3, CLF 4 */
 };
 
-/* Finds the currency of a three-letter upper-case code. Returns a pointer into a constant table (never freed), or
- * NULL if ISO 4217 lists no active currency of that code (funds, metals, XXX and XTS are not currencies one pays in). */
+/* Finds the currency of a three-letter upper-case code. Returns a pointer into a constant table (never
+ * freed), or NULL if ISO 4217 lists no active currency of that code (funds, metals, XXX and XTS are not
+ * currencies one pays in). */
 const struct currency *currency_find(struct slice code);
 
 /* The whole table, sorted by code, for tests and docs. Its length goes to *count. */

@@ -1,5 +1,5 @@
-/* Opaque cursors of lists and feeds: base64url (RFC 4648, section 5, no padding) over a version, the place, and a
- * check that the filter is the one the cursor was made for. Pure; thread-safe. */
+/* Opaque cursors of lists and feeds: base64url (RFC 4648, section 5, no padding) over a version, the place,
+ * and a check that the filter is the one the cursor was made for. Pure; thread-safe. */
 #ifndef PAYFLOW_CORE_CURSOR_H
 #define PAYFLOW_CORE_CURSOR_H
 

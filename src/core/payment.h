@@ -59,8 +59,10 @@ enum step_error {
     STEP_AMOUNT_TOO_HIGH, /* capture above the amount, or refund above what is left of the capture */
 };
 
-/* Applies one step to a payment in place: the one table of what may follow what. `amount_minor` is what is captured or
- * refunded (0: all that is left; ignored by other steps). On anything but STEP_OK the payment is unchanged. */
-MUST_CHECK enum step_error payment_apply(struct payment *payment, enum payment_step step, int64_t amount_minor);
+/* Applies one step to a payment in place: the one table of what may follow what. `amount_minor` is what is
+ * captured or refunded (0: all that is left; ignored by other steps). On anything but STEP_OK the payment is
+ * unchanged. */
+MUST_CHECK enum step_error payment_apply(struct payment *payment, enum payment_step step,
+                                         int64_t amount_minor);
 
 #endif

@@ -53,7 +53,8 @@ enum query_result query_next(struct slice *rest, struct query_pair *pair) {
         const char *equals = memchr(part.data, '=', part.len);
         size_t name_len = equals == NULL ? part.len : (size_t)(equals - part.data);
         struct slice name = {part.data, name_len};
-        struct slice value = {equals == NULL ? part.data : equals + 1, equals == NULL ? 0 : part.len - name_len - 1};
+        struct slice value = {equals == NULL ? part.data : equals + 1,
+                              equals == NULL ? 0 : part.len - name_len - 1};
         return decode(name, pair->name) && decode(value, pair->value) ? QUERY_PAIR : QUERY_MALFORMED;
     }
     return QUERY_END;

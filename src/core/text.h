@@ -1,8 +1,8 @@
 /* A text that grows up to a limit: how answers, log lines and metrics are written.
  *
- * Every append either fits whole or marks the text as failed and changes nothing more, so a writer checks once, at
- * the end. A text may start in a buffer of the caller's (no allocation for common answers) and moves to the heap
- * when it outgrows it. Not thread-safe: one writer. */
+ * Every append either fits whole or marks the text as failed and changes nothing more, so a writer checks
+ * once, at the end. A text may start in a buffer of the caller's (no allocation for common answers) and moves
+ * to the heap when it outgrows it. Not thread-safe: one writer. */
 #ifndef PAYFLOW_CORE_TEXT_H
 #define PAYFLOW_CORE_TEXT_H
 
@@ -39,8 +39,8 @@ void text_printf(struct text *text, const char *format, ...) PRINTF_LIKE(2, 3);
 /* Appends a decimal integer (much cheaper than text_printf). */
 void text_add_int(struct text *text, int64_t value);
 
-/* Appends `value` as a JSON string with its quotes, escaped by RFC 8259, section 7 (valid UTF-8 passes as it is;
- * an absent slice gives null). */
+/* Appends `value` as a JSON string with its quotes, escaped by RFC 8259, section 7 (valid UTF-8 passes as it
+ * is; an absent slice gives null). */
 void text_add_json(struct text *text, struct slice value);
 
 #endif

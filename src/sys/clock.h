@@ -1,4 +1,5 @@
-/* The clocks and the randomness: the only places that ask the system for them, so that a test can put its own in. */
+/* The clocks and the randomness: the only places that ask the system for them, so that a test can put its own
+ * in. */
 #ifndef PAYFLOW_SYS_CLOCK_H
 #define PAYFLOW_SYS_CLOCK_H
 
