@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 
 TOP = Path(__file__).resolve().parents[2]
-BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.M | re.S)
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def blocks(page: Path) -> list[tuple[str, str | None]]:
@@ -35,8 +35,8 @@ def test_every_example_of_the_api_page_gives_what_the_page_shows(fresh_server):
     script = [f"API=http://127.0.0.1:{server.port}/api/v1", f"KEY={made.stdout.strip()}"]
     for number, (commands, _) in enumerate(steps[1:]):  # the first one sets API and KEY, as above
         script += [commands, f"echo; echo '--- {number}'"]
-    run = subprocess.run(["bash", "-c", "\n".join(script)], capture_output=True, text=True, timeout=60)
-    outputs = re.split(r"^--- \d+$", run.stdout, flags=re.M)
+    run = subprocess.run(["bash", "-c", "\n".join(script)], check=False, capture_output=True, text=True, timeout=60)
+    outputs = re.split(r"^--- \d+$", run.stdout, flags=re.MULTILINE)
     for (commands, expected), got in zip(steps[1:], outputs):
         if expected is not None:
             assert matches(expected, got.strip()), f"{commands}\ngave {got.strip()}\nbut the page says {expected}"

@@ -35,6 +35,6 @@ def module_of(path: str) -> str:
 def test_includes_only_what_lies_below(path: Path) -> None:
     module = module_of(str(path.relative_to(SRC)))
     assert module in ALLOWED, f"src/{module} is new: say in this test what it may include"
-    included = {module_of(name) for name in re.findall(r'^\s*#\s*include\s+"([^"]+)"', path.read_text(), re.M)}
+    included = {module_of(name) for name in re.findall(r'^\s*#\s*include\s+"([^"]+)"', path.read_text(), re.MULTILINE)}
     beyond = included - ALLOWED[module] - {module}
     assert not beyond, f"{module} must not include {', '.join(sorted(beyond))}"
