@@ -8,13 +8,26 @@
 #include "store/store.h"
 
 /* The numbers of the prepared statements. */
-enum { STATEMENT_CREATE, STATEMENT_CREATED_BEFORE, STATEMENT_GET, STATEMENT_LIST, STATEMENT_STEP_LOCK, STATEMENT_STEP_BEFORE,
-       STATEMENT_STEP_APPLY, STATEMENT_REFUNDS, STATEMENT_EVENTS, STATEMENT_FEED, STATEMENT_KEY };
+enum {
+    STATEMENT_CREATE,
+    STATEMENT_CREATED_BEFORE,
+    STATEMENT_GET,
+    STATEMENT_LIST,
+    STATEMENT_STEP_ORDER,
+    STATEMENT_STEP_LOCK,
+    STATEMENT_STEP_BEFORE,
+    STATEMENT_STEP_APPLY,
+    STATEMENT_REFUNDS,
+    STATEMENT_EVENTS,
+    STATEMENT_FEED,
+    STATEMENT_KEY
+};
 
 struct store {
     const struct settings *settings;
     struct lane writers;    /* batches */
-    struct lane quarantine; /* writes whose lock somebody holds, one at a time; and the look at the database's state */
+    struct lane quarantine; /* writes whose lock somebody holds, one at a time; and the look at the database's
+                               state */
     struct lane readers;
     struct keymap keys; /* keys in flight in this process */
     _Atomic int state;  /* enum store_state */
@@ -27,11 +40,11 @@ struct store {
 void *read_scratch_new(void);
 void read_scratch_free(void *scratch);
 
-/* payment_row.c: reads a payment from a result whose columns from `column` on are PAYMENT_COLUMNS. The texts are copied
- * into one allocation of the record's. False without memory, or if the row makes no sense. */
-#define PAYMENT_COLUMNS(p)                                                                                           \
-    p ".id, " p ".amount_minor, " p ".captured_minor, " p ".refunded_minor, " p ".currency, " p ".status, " p        \
-      ".livemode, " p ".description, " p ".reference, " p ".metadata"
+/* payment_row.c: reads a payment from a result whose columns from `column` on are PAYMENT_COLUMNS. The texts
+ * are copied into one allocation of the record's. False without memory, or if the row makes no sense. */
+#define PAYMENT_COLUMNS(p)                                                                                   \
+    p ".id, " p ".amount_minor, " p ".captured_minor, " p ".refunded_minor, " p ".currency, " p              \
+      ".status, " p ".livemode, " p ".description, " p ".reference, " p ".metadata"
 #define PAYMENT_COLUMNS_COUNT 10
 MUST_CHECK bool payment_row_read(const PGresult *result, int row, int column, struct record *record);
 

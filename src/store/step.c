@@ -1,6 +1,7 @@
-/* Steps of a payment's life after its creation. A batch holds one step a payment: UPDATE … FROM unnest with two of one
- * payment applies one and drops the other silently (tested). Payments are locked in the order of their ids first; then,
- * with a new snapshot, keys and earlier tries are read; core's table decides; one statement records everything. */
+/* Steps of a payment's life after its creation. A batch holds one step a payment: UPDATE … FROM unnest with
+ * two of one payment applies one and drops the other silently (tested). Payments are locked in the order of
+ * their ids first; then, with a new snapshot, keys and earlier tries are read; core's table decides; one
+ * statement records everything. */
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -12,7 +13,8 @@
 struct step {
     struct write write; /* first */
     const struct step_request *request;
-    char object_id[ID_SIZE]; /* the step's own id, made before anything is written: the refund's, or "stp_…" */
+    char
+        object_id[ID_SIZE]; /* the step's own id, made before anything is written: the refund's, or "stp_…" */
     int64_t at_ms;
     int32_t n;                  /* the event's number */
     enum store_result decision; /* what the transaction found; given to the caller once it ended */
@@ -21,49 +23,73 @@ struct step {
 
 #define STEP_ID "stp_"
 
+/* Before anything that gives the transaction its xid: whoever waits here for a payment gets a later xid than
+ * the one it waits for, so that the feed, which is ordered by xid, shows a payment's events in their order
+ * (tested: with row locks alone a batch that locked another payment first had the earlier xid and the later
+ * event). In the order of the hashes, because two payments may share one. */
+static const struct pg_statement order_statement = {
+    STATEMENT_STEP_ORDER, "step_order",
+    "SELECT count(pg_advisory_xact_lock(1885960295, h)) FROM"
+    " (SELECT DISTINCT hashtext(id COLLATE \"C\") AS h FROM unnest($1::text[]) AS id ORDER BY h OFFSET 0) AS "
+    "hashes"};
+
 static const struct pg_statement lock_statement = {
     STATEMENT_STEP_LOCK, "step_lock",
-    "SELECT i.place, " PAYMENT_COLUMNS("p")
-    " FROM unnest($1::int4[], $2::bool[], $3::text[]) WITH ORDINALITY AS i (account_id, livemode, id, place)"
-    " JOIN payments p ON p.account_id = i.account_id AND p.livemode = i.livemode AND p.id = i.id"
-    " ORDER BY p.id FOR UPDATE OF p"};
+    "SELECT i.place, " PAYMENT_COLUMNS(
+        "p") " FROM unnest($1::int4[], $2::bool[], $3::text[]) WITH ORDINALITY AS i (account_id, livemode, "
+             "id, place)"
+             " JOIN payments p ON p.account_id = i.account_id AND p.livemode = i.livemode AND p.id = i.id"
+             " ORDER BY p.id FOR UPDATE OF p"};
 
 /* By key what the first request did, without a key what an earlier try of our own did. */
 static const struct pg_statement before_statement = {
     STATEMENT_STEP_BEFORE, "step_before",
-    "SELECT i.place, (SELECT max(n) FROM events WHERE payment_id = i.payment_id), k.fingerprint, e.object_id, e.status,"
-    " e.captured_minor, e.refunded_minor, e.amount_minor, (extract(epoch FROM e.created_at) * 1000)::int8, r.reason"
+    "SELECT i.place, (SELECT max(n) FROM events WHERE payment_id = i.payment_id), k.fingerprint, "
+    "e.object_id, e.status,"
+    " e.captured_minor, e.refunded_minor, e.amount_minor, (extract(epoch FROM e.created_at) * 1000)::int8, "
+    "r.reason"
     " FROM unnest($1::int4[], $2::bool[], $3::text[], $4::int2[], $5::text[], $6::text[]) WITH ORDINALITY"
     " AS i (account_id, livemode, payment_id, operation, key, object_id, place)"
-    " LEFT JOIN idempotency_keys k ON i.key IS NOT NULL AND k.account_id = i.account_id AND k.livemode = i.livemode"
+    " LEFT JOIN idempotency_keys k ON i.key IS NOT NULL AND k.account_id = i.account_id AND k.livemode = "
+    "i.livemode"
     " AND k.operation = i.operation AND k.target = i.payment_id AND k.key = i.key"
     " LEFT JOIN events e ON e.payment_id = i.payment_id AND e.object_id = coalesce(k.object_id, i.object_id)"
     " LEFT JOIN refunds r ON r.payment_id = i.payment_id AND r.id = e.object_id"};
 
 static const struct pg_statement apply_statement = {
     STATEMENT_STEP_APPLY, "step_apply",
-    "WITH input AS MATERIALIZED (SELECT * FROM unnest($1::int4[], $2::bool[], $3::text[], $4::text[], $5::int2[],"
-    " $6::int8[], $7::int2[], $8::int8[], $9::int8[], $10::timestamptz[], $11::int4[], $12::text[], $13::bytea[],"
+    "WITH input AS MATERIALIZED (SELECT * FROM unnest($1::int4[], $2::bool[], $3::text[], $4::text[], "
+    "$5::int2[],"
+    " $6::int8[], $7::int2[], $8::int8[], $9::int8[], $10::timestamptz[], $11::int4[], $12::text[], "
+    "$13::bytea[],"
     " $14::text[], $15::text[], $16::text[])"
-    " AS i (account_id, livemode, payment_id, object_id, step, amount_minor, status, captured_minor, refunded_minor,"
+    " AS i (account_id, livemode, payment_id, object_id, step, amount_minor, status, captured_minor, "
+    "refunded_minor,"
     " at, n, key, fingerprint, actor, request_id, reason)),"
-    " keyed AS (INSERT INTO idempotency_keys (account_id, livemode, operation, target, key, fingerprint, object_id)"
-    " SELECT account_id, livemode, step, payment_id, key, fingerprint, object_id FROM input WHERE key IS NOT NULL),"
-    " refunded AS (INSERT INTO refunds (created_at, amount_minor, account_id, livemode, payment_id, id, reason)"
-    " SELECT at, amount_minor, account_id, livemode, payment_id, object_id, reason FROM input WHERE step = 4),"
+    " keyed AS (INSERT INTO idempotency_keys (account_id, livemode, operation, target, key, fingerprint, "
+    "object_id)"
+    " SELECT account_id, livemode, step, payment_id, key, fingerprint, object_id FROM input WHERE key IS NOT "
+    "NULL),"
+    " refunded AS (INSERT INTO refunds (created_at, amount_minor, account_id, livemode, payment_id, id, "
+    "reason)"
+    " SELECT at, amount_minor, account_id, livemode, payment_id, object_id, reason FROM input WHERE step = "
+    "4),"
     " changed AS (UPDATE payments p SET status = i.status, captured_minor = i.captured_minor,"
     " refunded_minor = i.refunded_minor FROM input i"
     " WHERE p.account_id = i.account_id AND p.livemode = i.livemode AND p.id = i.payment_id)"
-    " INSERT INTO events (created_at, epoch, account_id, n, step, status, livemode, amount_minor, captured_minor,"
+    " INSERT INTO events (created_at, epoch, account_id, n, step, status, livemode, amount_minor, "
+    "captured_minor,"
     " refunded_minor, payment_id, object_id, actor, request_id)"
-    " SELECT at, (SELECT epoch FROM feed_epoch), account_id, n, step, status, livemode, amount_minor, captured_minor,"
+    " SELECT at, (SELECT epoch FROM feed_epoch), account_id, n, step, status, livemode, amount_minor, "
+    "captured_minor,"
     " refunded_minor, payment_id, object_id, actor, request_id FROM input"};
 
 static struct step *step_of(struct op *op) {
     return (struct step *)op;
 }
 
-/* Puts the first step of each payment in front, in the order of the ids, and passes the others back to the lane. */
+/* Puts the first step of each payment in front, in the order of the ids, and passes the others back to the
+ * lane. */
 static int by_payment(const void *left, const void *right) {
     return strcmp(step_of(*(struct op *const *)left)->request->payment_id,
                   step_of(*(struct op *const *)right)->request->payment_id);
@@ -94,6 +120,19 @@ static void begin_arrays(struct array *arrays, const enum array_type *types, int
     }
 }
 
+static struct pg_answer order_payments(struct pg *pg, struct array *arrays, struct op **ops, int count,
+                                       int64_t deadline_us) {
+    struct pg_parameters parameters = {.count = 0};
+    array_begin(&arrays[0], ARRAY_TEXT);
+    for (int i = 0; i < count; i++) {
+        array_add_bytes(&arrays[0], slice_of(step_of(ops[i])->request->payment_id));
+    }
+    if (!arrays_bind(arrays, 1, &parameters)) {
+        return (struct pg_answer){.outcome = PG_NOT_SENT};
+    }
+    return pg_run(pg, &order_statement, &parameters, deadline_us);
+}
+
 static struct pg_answer lock_payments(struct pg *pg, struct array *arrays, struct op **ops, int count,
                                       int64_t deadline_us) {
     static const enum array_type types[] = {ARRAY_INT4, ARRAY_BOOL, ARRAY_TEXT};
@@ -110,7 +149,8 @@ static struct pg_answer lock_payments(struct pg *pg, struct array *arrays, struc
 
 static struct pg_answer read_before(struct pg *pg, struct array *arrays, struct op **ops, int count,
                                     int64_t deadline_us) {
-    static const enum array_type types[] = {ARRAY_INT4, ARRAY_BOOL, ARRAY_TEXT, ARRAY_INT2, ARRAY_TEXT, ARRAY_TEXT};
+    static const enum array_type types[] = {ARRAY_INT4, ARRAY_BOOL, ARRAY_TEXT,
+                                            ARRAY_INT2, ARRAY_TEXT, ARRAY_TEXT};
     struct pg_parameters parameters = {.count = 0};
     begin_arrays(arrays, types, ARRAY_LEN(types));
     for (int i = 0; i < count; i++) {
@@ -137,7 +177,8 @@ static bool take_locked(const PGresult *result, struct op **ops, int count) {
     }
     for (int row = 0; row < PQntuples(result); row++) {
         int place = atoi(PQgetvalue(result, row, 0)) - 1;
-        if (place < 0 || place >= count || !payment_row_read(result, row, 1, step_of(ops[place])->write.record)) {
+        if (place < 0 || place >= count ||
+            !payment_row_read(result, row, 1, step_of(ops[place])->write.record)) {
             return false;
         }
         step_of(ops[place])->decision = STORE_OK;
@@ -145,7 +186,8 @@ static bool take_locked(const PGresult *result, struct op **ops, int count) {
     return true;
 }
 
-/* The answer that the first request got: the payment and the refund as its event left them. False without memory. */
+/* The answer that the first request got: the payment and the refund as its event left them. False without
+ * memory. */
 static bool take_earlier(struct step *step, const PGresult *result, int row) {
     struct record *record = step->write.record;
     struct record earlier = *record;
@@ -232,8 +274,9 @@ static int64_t step_amount(const struct step *step) {
 static struct pg_answer apply_steps(struct pg *pg, struct array *arrays, struct op **ops, int count,
                                     int64_t deadline_us) {
     static const enum array_type types[STEP_ARRAYS] = {
-        ARRAY_INT4, ARRAY_BOOL, ARRAY_TEXT,        ARRAY_TEXT, ARRAY_INT2, ARRAY_INT8,  ARRAY_INT2, ARRAY_INT8,
-        ARRAY_INT8, ARRAY_TIMESTAMPTZ, ARRAY_INT4, ARRAY_TEXT, ARRAY_BYTEA, ARRAY_TEXT, ARRAY_TEXT, ARRAY_TEXT};
+        ARRAY_INT4,  ARRAY_BOOL, ARRAY_TEXT, ARRAY_TEXT,        ARRAY_INT2, ARRAY_INT8,
+        ARRAY_INT2,  ARRAY_INT8, ARRAY_INT8, ARRAY_TIMESTAMPTZ, ARRAY_INT4, ARRAY_TEXT,
+        ARRAY_BYTEA, ARRAY_TEXT, ARRAY_TEXT, ARRAY_TEXT};
     struct pg_parameters parameters = {.count = 0};
     begin_arrays(arrays, types, STEP_ARRAYS);
     for (int i = 0; i < count; i++) {
@@ -267,8 +310,14 @@ static struct pg_answer apply_steps(struct pg *pg, struct array *arrays, struct 
 }
 
 /* One transaction up to, and not with, its COMMIT. PG_NOT_SENT also stands for a shortage of memory. */
-static struct pg_answer prepare(struct pg *pg, struct array *arrays, struct op **ops, int count, int64_t deadline_us) {
+static struct pg_answer prepare(struct pg *pg, struct array *arrays, struct op **ops, int count,
+                                int64_t deadline_us) {
     struct pg_answer answer = pg_run_text(pg, "BEGIN", deadline_us);
+    if (answer.outcome != PG_OK) {
+        return answer;
+    }
+    PQclear(answer.result);
+    answer = order_payments(pg, arrays, ops, count, deadline_us);
     if (answer.outcome != PG_OK) {
         return answer;
     }
@@ -294,9 +343,11 @@ static struct pg_answer prepare(struct pg *pg, struct array *arrays, struct op *
     return apply_steps(pg, arrays, ops, count, deadline_us);
 }
 
-static void run_batch(struct lane *lane, struct pg *pg, struct write_scratch *scratch, struct op **ops, int count);
+static void run_batch(struct lane *lane, struct pg *pg, struct write_scratch *scratch, struct op **ops,
+                      int count);
 
-/* The transaction failed before its COMMIT: nothing was done. Returns how many steps are still ours to try. */
+/* The transaction failed before its COMMIT: nothing was done. Returns how many steps are still ours to try.
+ */
 static int failed(struct lane *lane, struct pg *pg, struct write_scratch *scratch, struct op **ops, int count,
                   const struct pg_answer *answer) {
     if (answer->outcome != PG_REFUSED) {
@@ -313,14 +364,15 @@ static int failed(struct lane *lane, struct pg *pg, struct write_scratch *scratc
         return 0;
     }
     metric_add(METRIC_BATCH_RETRIES, 1);
-    bool raced = strcmp(answer->sqlstate, "23505") == 0; /* somebody outside wrote the same key in between: look again */
+    bool raced = strcmp(answer->sqlstate, "23505") ==
+                 0; /* somebody outside wrote the same key in between: look again */
     if (pg_is_data_error(answer->sqlstate) && count > 1) {
         run_batch(lane, pg, scratch, ops, count / 2);
         run_batch(lane, pg, scratch, ops + count / 2, count - count / 2);
         return 0;
     }
-    log_event(LOG_ERROR, "steps_refused", "PostgreSQL refused %d steps with SQLSTATE %s: %s", count, answer->sqlstate,
-              message);
+    log_event(LOG_ERROR, "steps_refused", "PostgreSQL refused %d steps with SQLSTATE %s: %s", count,
+              answer->sqlstate, message);
     if (pg_is_data_error(answer->sqlstate) && !raced) {
         op_finish(ops[0], STORE_REJECTED);
         return 0;
@@ -335,8 +387,10 @@ static void finish_decided(struct op **ops, int count) {
     }
 }
 
-/* Carries out a batch of steps of different payments: until each is finished, passed on, or past its deadline. */
-static void run_batch(struct lane *lane, struct pg *pg, struct write_scratch *scratch, struct op **ops, int count) {
+/* Carries out a batch of steps of different payments: until each is finished, passed on, or past its
+ * deadline. */
+static void run_batch(struct lane *lane, struct pg *pg, struct write_scratch *scratch, struct op **ops,
+                      int count) {
     while ((count = ops_drop_expired(ops, count)) > 0) {
         if (!lane_reconnect(pg, ops_deadline_us(ops, count))) {
             continue;
@@ -357,7 +411,8 @@ static void run_batch(struct lane *lane, struct pg *pg, struct write_scratch *sc
             finish_decided(ops, count);
             return;
         }
-        if (answer.outcome == PG_LOST) { /* the outcome is open: the next pass finds our own ids, or waits for the old backend */
+        if (answer.outcome == PG_LOST) { /* the outcome is open: the next pass finds our own ids, or waits for
+                                            the old backend */
             write_mark_sent(ops, count);
             continue;
         }
