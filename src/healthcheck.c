@@ -21,7 +21,8 @@ static bool ask(int fd, int64_t port) {
         return false;
     }
     char head[sizeof answer - 1];
-    return recv(fd, head, sizeof head, MSG_WAITALL) == (ssize_t)sizeof head && memcmp(head, answer, sizeof head) == 0;
+    return recv(fd, head, sizeof head, MSG_WAITALL) == (ssize_t)sizeof head &&
+           memcmp(head, answer, sizeof head) == 0;
 }
 
 int healthcheck_run(int64_t port) {

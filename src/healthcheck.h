@@ -4,7 +4,8 @@
 
 #include "core/base.h"
 
-/* Asks 127.0.0.1:port for /health, at most two seconds. Returns 0 if it answered 200, else 1 after a line on stderr. */
+/* Asks 127.0.0.1:port for /health, at most two seconds. Returns 0 if it answered 200, else 1 after a line on
+ * stderr. */
 int healthcheck_run(int64_t port);
 
 #endif

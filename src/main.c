@@ -16,9 +16,9 @@
 #include "sys/clock.h"
 #include "version.h"
 
-#define EXIT_USAGE 64    /* sysexits.h's EX_USAGE */
-#define EXIT_SOFTWARE 70 /* EX_SOFTWARE */
-#define EXIT_CONFIG 78   /* EX_CONFIG */
+#define EXIT_USAGE 64      /* sysexits.h's EX_USAGE */
+#define EXIT_SOFTWARE 70   /* EX_SOFTWARE */
+#define EXIT_CONFIG 78     /* EX_CONFIG */
 #define STOP_LIMIT_MS 8000 /* with the drain second before it, below Cloud Run's ten seconds */
 
 static const char usage[] =
@@ -79,7 +79,8 @@ static int serve_with(struct api *api, const sigset_t *signals) {
         log_event(LOG_CRITICAL, "not_listening", "%s", error);
         return EXIT_SOFTWARE;
     }
-    log_event(LOG_INFO, "serving", "PayFlow API %s running on port %d", settings->app_version, http_port(server));
+    log_event(LOG_INFO, "serving", "PayFlow API %s running on port %d", settings->app_version,
+              http_port(server));
     wait_for_signal(signals);
     drain(api, server);
     return 0;
@@ -103,11 +104,12 @@ static int serve(const struct settings *settings) {
     api.cache = cache_start(settings, error, sizeof error);
     api.keys = key_cache_new();
     if (api.store == NULL || api.cache == NULL || api.keys == NULL) {
-        log_event(LOG_CRITICAL, "not_started", "%s", api.cache == NULL && api.store != NULL ? error : "out of memory or threads");
+        log_event(LOG_CRITICAL, "not_started", "%s",
+                  api.cache == NULL && api.store != NULL ? error : "out of memory or threads");
     } else {
         metrics_callback("payflow_feed_lag_seconds", "gauge",
-                         "How long the oldest running transaction has held back the end of the events feed.", feed_lag,
-                         api.store);
+                         "How long the oldest running transaction has held back the end of the events feed.",
+                         feed_lag, api.store);
         status = serve_with(&api, &signals);
     }
     if (api.store != NULL) {
@@ -158,7 +160,8 @@ static int run_command(const char *command, int argc, char **argv, const struct 
 
 int main(int argc, char **argv) {
     const char *command = argc > 1 ? argv[1] : "serve";
-    static const char *const commands[] = {"serve", "migrate", "keys", "verify", "prune", "config", "healthcheck"};
+    static const char *const commands[] = {"serve", "migrate", "keys",       "verify",
+                                           "prune", "config",  "healthcheck"};
     bool known = false;
     bool markdown = argc == 3 && strcmp(command, "config") == 0 && strcmp(argv[2], "--markdown") == 0;
     if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || strcmp(command, "help") == 0) {

@@ -12,8 +12,8 @@ extern char **environ;
 
 enum type { NUMBER, SWITCH, WORD, TEXT };
 
-/* One setting. Numbers go to an int64_t, switches to a bool, words (one of `words`) to an enum or a text, texts to a
- * const char * at `offset`. */
+/* One setting. Numbers go to an int64_t, switches to a bool, words (one of `words`) to an enum or a text,
+ * texts to a const char * at `offset`. */
 struct setting {
     const char *name;
     enum type type;
@@ -29,41 +29,69 @@ struct setting {
 
 static const struct setting table[] = {
     {"PORT", NUMBER, AT(port), "3000", 1, 65535, NULL, false, "Port to serve on"},
-    {"APP_VERSION", TEXT, AT(app_version), NULL, 0, 0, NULL, false, "Version that /health and metrics show; default: the build's"},
-    {"PAYFLOW_ENV", WORD, AT(environment), "development", 0, 0, "development staging production", false, "Environment; production refuses what is unsafe"},
-    {"PAYFLOW_AUTH", SWITCH, AT(auth), NULL, 0, 0, NULL, false, "API keys are needed; default: off in development, else on"},
-    {"MAX_CONCURRENCY", NUMBER, AT(max_concurrency), "128", 1, 1000, NULL, false, "Requests handled at once; threads are this and 32"},
-    {"MAX_CONNECTIONS", NUMBER, AT(max_connections), "4096", 10, 100000, NULL, false, "Open client connections in all"},
-    {"MAX_CONNECTIONS_PER_ADDRESS", NUMBER, AT(max_connections_per_address), "0", 0, 100000, NULL, false, "Open connections of one client address; 0: no cap, because behind a proxy all have its address"},
-    {"REQUEST_TIMEOUT_MS", NUMBER, AT(request_timeout_ms), "5000", 100, 60000, NULL, false, "Until a request must be answered"},
-    {"HEAD_TIMEOUT_MS", NUMBER, AT(head_timeout_ms), "10000", 100, 600000, NULL, false, "Until a request's head is complete"},
-    {"BODY_TIMEOUT_MS", NUMBER, AT(body_timeout_ms), "5000", 100, 60000, NULL, false, "Until a request's body is complete"},
-    {"KEEP_ALIVE_MS", NUMBER, AT(keep_alive_ms), "620000", 100, 3600000, NULL, false, "An idle connection is kept; longer than the front end's 600 s"},
-    {"DRAIN_MS", NUMBER, AT(drain_ms), "1000", 0, 5000, NULL, false, "Requests are still taken after SIGTERM"},
-    {"TRUSTED_HOPS", NUMBER, AT(trusted_hops), "0", 0, 10, NULL, false, "X-Forwarded-For entries, from the right, that our own proxies wrote"},
+    {"APP_VERSION", TEXT, AT(app_version), NULL, 0, 0, NULL, false,
+     "Version that /health and metrics show; default: the build's"},
+    {"PAYFLOW_ENV", WORD, AT(environment), "development", 0, 0, "development staging production", false,
+     "Environment; production refuses what is unsafe"},
+    {"PAYFLOW_AUTH", SWITCH, AT(auth), NULL, 0, 0, NULL, false,
+     "API keys are needed; default: off in development, else on"},
+    {"MAX_CONCURRENCY", NUMBER, AT(max_concurrency), "128", 1, 1000, NULL, false,
+     "Requests handled at once; threads are this and 32"},
+    {"MAX_CONNECTIONS", NUMBER, AT(max_connections), "4096", 10, 100000, NULL, false,
+     "Open client connections in all"},
+    {"MAX_CONNECTIONS_PER_ADDRESS", NUMBER, AT(max_connections_per_address), "0", 0, 100000, NULL, false,
+     "Open connections of one client address; 0: no cap, because behind a proxy all have its address"},
+    {"REQUEST_TIMEOUT_MS", NUMBER, AT(request_timeout_ms), "5000", 100, 60000, NULL, false,
+     "Until a request must be answered"},
+    {"HEAD_TIMEOUT_MS", NUMBER, AT(head_timeout_ms), "10000", 100, 600000, NULL, false,
+     "Until a request's head is complete"},
+    {"BODY_TIMEOUT_MS", NUMBER, AT(body_timeout_ms), "5000", 100, 60000, NULL, false,
+     "Until a request's body is complete"},
+    {"KEEP_ALIVE_MS", NUMBER, AT(keep_alive_ms), "620000", 100, 3600000, NULL, false,
+     "An idle connection is kept; longer than the front end's 600 s"},
+    {"DRAIN_MS", NUMBER, AT(drain_ms), "1000", 0, 5000, NULL, false,
+     "Requests are still taken after SIGTERM"},
+    {"TRUSTED_HOPS", NUMBER, AT(trusted_hops), "0", 0, 10, NULL, false,
+     "X-Forwarded-For entries, from the right, that our own proxies wrote"},
     {"DATABASE_URL", TEXT, AT(database_url), "", 0, 0, NULL, true, "PostgreSQL as a URI; overrides DB_*"},
-    {"DB_HOST", TEXT, AT(db_host), "", 0, 0, NULL, false, "PostgreSQL's host, or a folder for its Unix socket"},
+    {"DB_HOST", TEXT, AT(db_host), "", 0, 0, NULL, false,
+     "PostgreSQL's host, or a folder for its Unix socket"},
     {"DB_PORT", NUMBER, AT(db_port), "5432", 1, 65535, NULL, false, "PostgreSQL's port"},
     {"DB_NAME", TEXT, AT(db_name), "payflow", 0, 0, NULL, false, "Database"},
     {"DB_USER", TEXT, AT(db_user), "payflow", 0, 0, NULL, false, "Database user"},
     {"DB_PASSWORD", TEXT, AT(db_password), "", 0, 0, NULL, true, "Its password"},
-    {"DB_SSLMODE", TEXT, AT(db_sslmode), NULL, 0, 0, NULL, false, "libpq's sslmode; default: prefer in development, else verify-full"},
-    {"DB_SSLROOTCERT", TEXT, AT(db_sslrootcert), "", 0, 0, NULL, false, "File of the authorities that may vouch for PostgreSQL"},
+    {"DB_SSLMODE", TEXT, AT(db_sslmode), NULL, 0, 0, NULL, false,
+     "libpq's sslmode; default: prefer in development, else verify-full"},
+    {"DB_SSLROOTCERT", TEXT, AT(db_sslrootcert), "", 0, 0, NULL, false,
+     "File of the authorities that may vouch for PostgreSQL"},
     {"DB_WRITERS", NUMBER, AT(db_writers), "2", 1, 16, NULL, false, "Connections that commit batches"},
     {"DB_READERS", NUMBER, AT(db_readers), "4", 1, 64, NULL, false, "Connections that read"},
-    {"BATCH_ROWS_MAX", NUMBER, AT(batch_rows_max), "128", 1, 1024, NULL, false, "Writes committed together at most"},
-    {"QUEUE_MAX", NUMBER, AT(queue_max), "4096", 1, 100000, NULL, false, "Operations waiting for a connection"},
-    {"IDEMPOTENCY_HOURS", NUMBER, AT(idempotency_hours), "24", 24, 8760, NULL, false, "Idempotency keys are kept at least this long"},
-    {"REDIS_URL", TEXT, AT(redis_url), "", 0, 0, NULL, true, "redis:// or rediss://; none: limits are counted in the process"},
-    {"REDIS_CA", TEXT, AT(redis_ca), "", 0, 0, NULL, false, "File of the authorities that may vouch for Redis"},
-    {"REDIS_TIMEOUT_MS", NUMBER, AT(redis_timeout_ms), "20", 1, 1000, NULL, false, "A check waits this long for Redis"},
-    {"RATE_LIMIT", NUMBER, AT(rate_limit), "0", 0, 100000000, NULL, false, "Requests a minute of one account; 0: no limit"},
-    {"RATE_LIMIT_ADDRESS", NUMBER, AT(rate_limit_address), "0", 0, 100000000, NULL, false, "Requests a minute of one client address without a known key; 0: no limit"},
-    {"RATE_BURST", NUMBER, AT(rate_burst), "50", 1, 100000, NULL, false, "Requests that may come at once within a limit"},
-    {"MAX_INSTANCES", NUMBER, AT(max_instances), "1", 1, 1000, NULL, false, "Instances that share a limit when Redis is away"},
-    {"LOG_LEVEL", WORD, AT(log_level), "info", 0, 0, "debug info warning error", false, "Lowest level that is logged"},
-    {"LOG_FORMAT", TEXT, AT(log_format), "auto", 0, 0, "auto json text", false, "auto: text on a terminal, else json"},
-    {"GOOGLE_CLOUD_PROJECT", TEXT, AT(google_project), "", 0, 0, NULL, false, "Names the traces in log lines"},
+    {"BATCH_ROWS_MAX", NUMBER, AT(batch_rows_max), "128", 1, 1024, NULL, false,
+     "Writes committed together at most"},
+    {"QUEUE_MAX", NUMBER, AT(queue_max), "4096", 1, 100000, NULL, false,
+     "Operations waiting for a connection"},
+    {"IDEMPOTENCY_HOURS", NUMBER, AT(idempotency_hours), "24", 24, 8760, NULL, false,
+     "Idempotency keys are kept at least this long"},
+    {"REDIS_URL", TEXT, AT(redis_url), "", 0, 0, NULL, true,
+     "redis:// or rediss://; none: limits are counted in the process"},
+    {"REDIS_CA", TEXT, AT(redis_ca), "", 0, 0, NULL, false,
+     "File of the authorities that may vouch for Redis"},
+    {"REDIS_TIMEOUT_MS", NUMBER, AT(redis_timeout_ms), "20", 1, 1000, NULL, false,
+     "A check waits this long for Redis"},
+    {"RATE_LIMIT", NUMBER, AT(rate_limit), "0", 0, 100000000, NULL, false,
+     "Requests a minute of one account; 0: no limit"},
+    {"RATE_LIMIT_ADDRESS", NUMBER, AT(rate_limit_address), "0", 0, 100000000, NULL, false,
+     "Requests a minute of one client address without a known key; 0: no limit"},
+    {"RATE_BURST", NUMBER, AT(rate_burst), "50", 1, 100000, NULL, false,
+     "Requests that may come at once within a limit"},
+    {"MAX_INSTANCES", NUMBER, AT(max_instances), "1", 1, 1000, NULL, false,
+     "Instances that share a limit when Redis is away"},
+    {"LOG_LEVEL", WORD, AT(log_level), "info", 0, 0, "debug info warning error", false,
+     "Lowest level that is logged"},
+    {"LOG_FORMAT", TEXT, AT(log_format), "auto", 0, 0, "auto json text", false,
+     "auto: text on a terminal, else json"},
+    {"GOOGLE_CLOUD_PROJECT", TEXT, AT(google_project), "", 0, 0, NULL, false,
+     "Names the traces in log lines"},
 };
 
 static void *field(const struct setting *setting, struct settings *settings) {
@@ -80,8 +108,8 @@ static void read_number(const struct setting *setting, const char *value, struct
     bool digits = value[0] >= '0' && value[0] <= '9' && strlen(value) <= 12;
     long long number = digits ? strtoll(value, &end, 10) : -1;
     if (!digits || *end != '\0' || number < setting->lowest || number > setting->highest) {
-        text_printf(errors, "%s: must be a whole number from %lld to %lld\n", setting->name, (long long)setting->lowest,
-                    (long long)setting->highest);
+        text_printf(errors, "%s: must be a whole number from %lld to %lld\n", setting->name,
+                    (long long)setting->lowest, (long long)setting->highest);
         return;
     }
     *(int64_t *)field(setting, settings) = number;
@@ -195,7 +223,8 @@ static void url_security(const char *url, char *sslmode, size_t size, bool *sock
     PQconninfoFree(options);
 }
 
-/* Tokens and payments cross these wires: production refuses what could be read or answered by somebody else. */
+/* Tokens and payments cross these wires: production refuses what could be read or answered by somebody else.
+ */
 static void check_production(const struct settings *settings, struct text *errors) {
     char sslmode[32];
     bool socket = settings->db_host[0] == '/';
@@ -209,7 +238,8 @@ static void check_production(const struct settings *settings, struct text *error
     }
     if (settings_database_configured(settings) && !socket && strcmp(sslmode, "verify-ca") != 0 &&
         strcmp(sslmode, "verify-full") != 0) {
-        text_printf(errors, "%s: production needs sslmode verify-ca or verify-full\n", url ? "DATABASE_URL" : "DB_SSLMODE");
+        text_printf(errors, "%s: production needs sslmode verify-ca or verify-full\n",
+                    url ? "DATABASE_URL" : "DB_SSLMODE");
     }
     if (settings->redis_url[0] != '\0' && strncmp(settings->redis_url, "rediss://", 9) != 0) {
         text_add_string(errors, "REDIS_URL: production needs rediss://\n");
@@ -308,14 +338,17 @@ static void write_allowed(const struct setting *setting, struct text *out) {
 }
 
 void settings_write_markdown(struct text *out) {
-    text_add_string(out, "# Settings\n\nEnvironment variables, read once at the start; an empty one counts as not set. All bad "
-                         "values are reported at\nonce, with exit code 78. `payflow config` prints what is in force. This page is "
+    text_add_string(out, "# Settings\n\nEnvironment variables, read once at the start; an empty one counts "
+                         "as not set. All bad "
+                         "values are reported at\nonce, with exit code 78. `payflow config` prints what is "
+                         "in force. This page is "
                          "written by `payflow config --markdown`.\n\n"
                          "| Name | Default | Allowed | Means |\n|---|---|---|---|\n");
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         const struct setting *setting = &table[i];
         bool has = setting->fallback != NULL && setting->fallback[0] != '\0';
-        text_printf(out, "| `%s` | %s%s%s | ", setting->name, has ? "`" : "", has ? setting->fallback : "", has ? "`" : "");
+        text_printf(out, "| `%s` | %s%s%s | ", setting->name, has ? "`" : "", has ? setting->fallback : "",
+                    has ? "`" : "");
         write_allowed(setting, out);
         text_printf(out, " | %s |\n", setting->help);
     }

@@ -14,7 +14,8 @@
 #define ADDRESS_SIZE 64
 #define MINUTE_MS 60000
 
-/* A key that was found in the database a moment ago. Unknown keys are not remembered: guesses must not push out real ones. */
+/* A key that was found in the database a moment ago. Unknown keys are not remembered: guesses must not push
+ * out real ones. */
 struct cached_key {
     uint8_t hash[FINGERPRINT_BYTES];
     struct api_key key;
@@ -60,7 +61,8 @@ static bool cache_find(struct key_cache *cache, const uint8_t *hash, struct api_
     return found && (key->expires_at_ms == 0 || key->expires_at_ms > clock_wall_ms());
 }
 
-static void cache_keep(struct key_cache *cache, const uint8_t *hash, const struct api_key *key, int64_t checked_us) {
+static void cache_keep(struct key_cache *cache, const uint8_t *hash, const struct api_key *key,
+                       int64_t checked_us) {
     size_t set = hash[0];
     pthread_mutex_lock(&cache->sets[set].lock);
     struct cached_key *oldest = &cache->sets[set].ways[0];
@@ -80,7 +82,8 @@ static void cache_keep(struct key_cache *cache, const uint8_t *hash, const struc
     pthread_mutex_unlock(&cache->sets[set].lock);
 }
 
-void client_address(struct slice forwarded_for, const char *peer, int64_t trusted_hops, char *out, size_t size) {
+void client_address(struct slice forwarded_for, const char *peer, int64_t trusted_hops, char *out,
+                    size_t size) {
     if (trusted_hops == 0) {
         snprintf(out, size, "%s", peer);
         return;
@@ -129,7 +132,8 @@ static bool within_limit(struct api *api, const struct http_request *request, st
     if (a_minute == 0) {
         return true;
     }
-    const struct rate_limit limit = {.limit = a_minute, .window_ms = MINUTE_MS, .burst = api->settings->rate_burst};
+    const struct rate_limit limit = {
+        .limit = a_minute, .window_ms = MINUTE_MS, .burst = api->settings->rate_burst};
     struct rate_answer answer = cache_rate_check(api->cache, subject, &limit);
     snprintf(value, sizeof value, "\"default\";q=%lld;w=60", (long long)a_minute);
     http_header(response, "RateLimit-Policy", value);
@@ -192,11 +196,13 @@ static bool authenticate(struct api *api, const struct http_request *request, st
     enum store_result result =
         text.data == NULL ? STORE_NOT_FOUND : store_key(api->store, hash, request->deadline_us, key);
     if (result == STORE_NOT_FOUND) {
-        return refuse(request, response, PROBLEM_UNAUTHENTICATED, "Bearer realm=\"payflow\", error=\"invalid_token\"",
+        return refuse(request, response, PROBLEM_UNAUTHENTICATED,
+                      "Bearer realm=\"payflow\", error=\"invalid_token\"",
                       "The API key is unknown, expired or revoked.");
     }
     if (result != STORE_OK) {
-        api_store_problem(request, response, result == STORE_BUSY ? STORE_BUSY : STORE_UNAVAILABLE, NULL, NULL);
+        api_store_problem(request, response, result == STORE_BUSY ? STORE_BUSY : STORE_UNAVAILABLE, NULL,
+                          NULL);
         return false;
     }
     cache_keep(api->keys, hash, key, asked_us);
@@ -207,19 +213,24 @@ bool access_check(struct api *api, const struct http_request *request, struct ht
                   enum key_scope scope, struct caller *caller, struct api_key *key) {
     char subject[32];
     if (!api->settings->auth) {
-        *key = (struct api_key){.id = "none", .account_id = 1, .livemode = false,
+        *key = (struct api_key){.id = "none",
+                                .account_id = 1,
+                                .livemode = false,
                                 .scopes = SCOPE_PAYMENTS_READ | SCOPE_PAYMENTS_WRITE};
     } else if (!authenticate(api, request, response, key)) {
         return false;
     }
-    *caller = (struct caller){.account_id = key->account_id, .livemode = key->livemode, .actor = key->id,
+    *caller = (struct caller){.account_id = key->account_id,
+                              .livemode = key->livemode,
+                              .actor = key->id,
                               .request_id = request->trace.request_id};
     snprintf(subject, sizeof subject, "account:%d:%s", (int)key->account_id, key->livemode ? "live" : "test");
     if (!within_limit(api, request, response, subject, api->settings->rate_limit)) {
         return false;
     }
     if ((key->scopes & (unsigned)scope) == 0) {
-        return refuse(request, response, PROBLEM_FORBIDDEN, "Bearer realm=\"payflow\", error=\"insufficient_scope\"",
+        return refuse(request, response, PROBLEM_FORBIDDEN,
+                      "Bearer realm=\"payflow\", error=\"insufficient_scope\"",
                       "The API key's scopes do not allow this.");
     }
     return true;

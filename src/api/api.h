@@ -1,5 +1,5 @@
-/* The API: one file a resource. A handler checks what the edge parsed, asks the store, and renders. It knows no sockets
- * and no SQL. */
+/* The API: one file a resource. A handler checks what the edge parsed, asks the store, and renders. It knows
+ * no sockets and no SQL. */
 #ifndef PAYFLOW_API_API_H
 #define PAYFLOW_API_API_H
 
@@ -19,7 +19,7 @@ struct api {
     struct store *store;
     struct cache *cache;
     struct key_cache *keys; /* API keys checked a moment ago */
-    _Atomic bool draining; /* SIGTERM came: /ready says so */
+    _Atomic bool draining;  /* SIGTERM came: /ready says so */
 };
 
 /* The routes that the server serves; the table is constant. */
@@ -47,7 +47,8 @@ void api_feed(const struct http_request *request, struct http_response *response
 
 /* Shared by the handlers. */
 
-/* Reads the Idempotency-Key header; false after answering with a problem. The fingerprint is the caller's to fill. */
+/* Reads the Idempotency-Key header; false after answering with a problem. The fingerprint is the caller's to
+ * fill. */
 MUST_CHECK bool api_idempotency(const struct http_request *request, struct http_response *response,
                                 struct idempotency *key);
 
@@ -61,10 +62,11 @@ MUST_CHECK bool api_read_limit(const char *text, int *limit);
 void refund_write(const struct refund *refund, const char *payment_id, const struct currency *currency,
                   struct text *out);
 
-/* Answers with the problem of a result that is neither STORE_OK nor STORE_REPLAYED. `id` is the object's own (what an
- * unknown outcome names), `record` the payment as it stands for STORE_ILLEGAL and STORE_AMOUNT; both may be NULL. */
-void api_store_problem(const struct http_request *request, struct http_response *response, enum store_result result,
-                       const char *id, const struct record *record);
+/* Answers with the problem of a result that is neither STORE_OK nor STORE_REPLAYED. `id` is the object's own
+ * (what an unknown outcome names), `record` the payment as it stands for STORE_ILLEGAL and STORE_AMOUNT; both
+ * may be NULL. */
+void api_store_problem(const struct http_request *request, struct http_response *response,
+                       enum store_result result, const char *id, const struct record *record);
 
 /* What to count a write's result as. `done` is the outcome of STORE_OK. */
 enum payment_outcome api_outcome(enum store_result result, enum payment_outcome done);

@@ -3,7 +3,8 @@
 
 #include "api/api.h"
 
-bool api_idempotency(const struct http_request *request, struct http_response *response, struct idempotency *key) {
+bool api_idempotency(const struct http_request *request, struct http_response *response,
+                     struct idempotency *key) {
     key->present = request->idempotency_key.data != NULL;
     if (key->present && !idempotency_key_parse(request->idempotency_key, key->key)) {
         struct problem problem;
@@ -39,7 +40,8 @@ static void set_problem(struct problem *problem, enum store_result result) {
         break;
     case STORE_IN_FLIGHT:
         problem_set(problem, PROBLEM_IN_FLIGHT, "Idempotency-Key", "in_flight",
-                    "A request with this Idempotency-Key is still being worked on; nothing was done. Send it again later.");
+                    "A request with this Idempotency-Key is still being worked on; nothing was done. Send it "
+                    "again later.");
         break;
     case STORE_NOT_FOUND:
         problem_set(problem, PROBLEM_NOT_FOUND, NULL, NULL, "There is no such payment.");
@@ -53,28 +55,32 @@ static void set_problem(struct problem *problem, enum store_result result) {
                     "The amount is more than what is left; nothing was changed.");
         break;
     case STORE_BUSY:
-        problem_set(problem, PROBLEM_OVERLOADED, NULL, "queue_full",
-                    "Too many requests are waiting; nothing was done. Send it again after Retry-After seconds.");
+        problem_set(
+            problem, PROBLEM_OVERLOADED, NULL, "queue_full",
+            "Too many requests are waiting; nothing was done. Send it again after Retry-After seconds.");
         break;
     case STORE_UNAVAILABLE:
-        problem_set(problem, PROBLEM_UNAVAILABLE, NULL, "database_unavailable",
-                    "The database does not answer; nothing was done. Send it again after Retry-After seconds.");
+        problem_set(
+            problem, PROBLEM_UNAVAILABLE, NULL, "database_unavailable",
+            "The database does not answer; nothing was done. Send it again after Retry-After seconds.");
         break;
     case STORE_UNKNOWN:
         problem_set(problem, PROBLEM_OUTCOME_UNKNOWN, NULL, "outcome_unknown",
-                    "The connection to the database broke and the outcome is unknown. With the same Idempotency-Key it "
+                    "The connection to the database broke and the outcome is unknown. With the same "
+                    "Idempotency-Key it "
                     "is safe to send the request again; without one, look for this id first.");
         break;
     case STORE_REJECTED:
     case STORE_OK:
     case STORE_REPLAYED:
-        problem_set(problem, PROBLEM_INTERNAL, NULL, NULL, "The request could not be recorded; nothing was done.");
+        problem_set(problem, PROBLEM_INTERNAL, NULL, NULL,
+                    "The request could not be recorded; nothing was done.");
         break;
     }
 }
 
-void api_store_problem(const struct http_request *request, struct http_response *response, enum store_result result,
-                       const char *id, const struct record *record) {
+void api_store_problem(const struct http_request *request, struct http_response *response,
+                       enum store_result result, const char *id, const struct record *record) {
     struct problem problem;
     set_problem(&problem, result);
     if (result == STORE_UNKNOWN) {

@@ -1,10 +1,12 @@
-/* /docs: the contract in a browser, and /openapi.json: the contract itself. Everything is embedded in the binary. */
+/* /docs: the contract in a browser, and /openapi.json: the contract itself. Everything is embedded in the
+ * binary. */
 #include "api/api.h"
 #include "api/assets.h"
 
 /* Only our own script and style, no inline ones, no other host; data: for Swagger UI's icons. */
-#define CONTENT_SECURITY_POLICY                                                                                      \
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; base-uri 'none'; " \
+#define CONTENT_SECURITY_POLICY                                                                              \
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "    \
+    "base-uri 'none'; "                                                                                      \
     "form-action 'none'; frame-ancestors 'none'"
 
 static void answer(struct http_response *response, const struct asset *asset, const char *content_type) {

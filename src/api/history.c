@@ -30,12 +30,14 @@ static bool read_page_query(struct slice text, struct page_query *query, struct 
             return refuse(problem, "query", "unknown_parameter", "The query may have limit and cursor.");
         }
         if (is_limit ? limited : query->cursor[0] != '\0') {
-            return refuse(problem, is_limit ? "limit" : "cursor", "repeated", "A query parameter may be given once.");
+            return refuse(problem, is_limit ? "limit" : "cursor", "repeated",
+                          "A query parameter may be given once.");
         }
         if (is_limit) {
             limited = true;
             if (!api_read_limit(pair.value, &query->limit)) {
-                return refuse(problem, "limit", "out_of_range", "limit must be a whole number from 1 to 100.");
+                return refuse(problem, "limit", "out_of_range",
+                              "limit must be a whole number from 1 to 100.");
             }
         } else if (pair.value[0] == '\0') {
             return refuse(problem, "cursor", "malformed", "The cursor is empty.");
@@ -43,7 +45,8 @@ static bool read_page_query(struct slice text, struct page_query *query, struct 
             memcpy(query->cursor, pair.value, sizeof query->cursor);
         }
     }
-    return result == QUERY_END || refuse(problem, "query", "malformed", "The query string is not well-formed.");
+    return result == QUERY_END ||
+           refuse(problem, "query", "malformed", "The query string is not well-formed.");
 }
 
 static bool bad_cursor(struct problem *problem) {
@@ -69,9 +72,11 @@ static void write_event(const struct event *event, struct text *out) {
     char money[MONEY_TEXT_MAX];
     char created_at[TIMESTAMP_SIZE];
     timestamp_format(event->created_at_ms, created_at);
-    text_printf(out, "{\"id\":\"evt_%s_%d\",\"type\":\"%s\",\"payment_id\":\"%s\",\"created_at\":\"%s\",\"livemode\":%s",
-                event->payment_id + strlen(ID_PAYMENT), (int)event->n, payment_event_name(event->step),
-                event->payment_id, created_at, event->livemode ? "true" : "false");
+    text_printf(
+        out,
+        "{\"id\":\"evt_%s_%d\",\"type\":\"%s\",\"payment_id\":\"%s\",\"created_at\":\"%s\",\"livemode\":%s",
+        event->payment_id + strlen(ID_PAYMENT), (int)event->n, payment_event_name(event->step),
+        event->payment_id, created_at, event->livemode ? "true" : "false");
     money_format(event->amount_minor, event->currency->exponent, money);
     text_printf(out, ",\"amount\":%s,\"currency\":\"%s\",\"status\":\"%s\"", money, event->currency->code,
                 payment_status_name(event->status));
@@ -163,7 +168,8 @@ void api_feed(const struct http_request *request, struct http_response *response
         http_problem(request, response, &problem);
         return;
     }
-    enum store_result result = store_feed(api->store, &caller, place, query.limit, request->deadline_us, &list);
+    enum store_result result =
+        store_feed(api->store, &caller, place, query.limit, request->deadline_us, &list);
     if (result == STORE_OK) {
         char cursor[CURSOR_TEXT_MAX];
         response->status = 200;

@@ -116,7 +116,8 @@ static bool read_status(struct list_query *query, const char *value, struct prob
 static bool read_currency(struct list_query *query, const char *value, struct problem *problem) {
     const struct currency *currency = currency_find(slice_of(value));
     if (currency == NULL) {
-        return refuse(problem, "currency", "unknown_currency", "currency must be an active ISO 4217 code in capitals.");
+        return refuse(problem, "currency", "unknown_currency",
+                      "currency must be an active ISO 4217 code in capitals.");
     }
     memcpy(query->filter.currency, currency->code, sizeof query->filter.currency);
     return true;
@@ -125,14 +126,16 @@ static bool read_currency(struct list_query *query, const char *value, struct pr
 static bool read_time(const char *field, const char *value, char id[ID_SIZE], struct problem *problem) {
     int64_t time_ms = 0;
     if (!timestamp_parse(slice_of(value), &time_ms) || time_ms < 0) {
-        return refuse(problem, field, "not_a_time", "A time is written as RFC 3339, like 2026-11-24T08:00:00Z, or as a date.");
+        return refuse(problem, field, "not_a_time",
+                      "A time is written as RFC 3339, like 2026-11-24T08:00:00Z, or as a date.");
     }
     id_lowest(ID_PAYMENT, time_ms, id);
     return true;
 }
 
 static bool read_pair(struct list_query *query, const struct query_pair *pair, struct problem *problem) {
-    static const char *const names[] = {"limit", "cursor", "status", "currency", "created_from", "created_to"};
+    static const char *const names[] = {"limit",    "cursor",       "status",
+                                        "currency", "created_from", "created_to"};
     size_t which = 0;
     while (which < ARRAY_LEN(names) && strcmp(pair->name, names[which]) != 0) {
         which++;
@@ -165,8 +168,9 @@ static bool read_pair(struct list_query *query, const struct query_pair *pair, s
 /* A cursor continues the list that it came from and no other. */
 static uint32_t filter_hash(const struct list_filter *filter, const struct caller *caller) {
     char text[3 * ID_SIZE];
-    int len = snprintf(text, sizeof text, "%d %d %d %s %s %s", (int)caller->account_id, caller->livemode ? 1 : 0,
-                       (int)filter->status, filter->currency, filter->created_from, filter->created_to);
+    int len =
+        snprintf(text, sizeof text, "%d %d %d %s %s %s", (int)caller->account_id, caller->livemode ? 1 : 0,
+                 (int)filter->status, filter->currency, filter->created_from, filter->created_to);
     return cursor_hash(CURSOR_HASH_SEED, (struct slice){text, (size_t)len});
 }
 
@@ -183,9 +187,10 @@ static bool read_query(struct slice text, const struct caller *caller, struct li
     if (result == QUERY_MALFORMED) {
         return refuse(problem, "query", "malformed", "The query string is not well-formed.");
     }
-    if ((query->seen & 2u) != 0 && !cursor_parse(slice_of(query->cursor), ID_PAYMENT, filter_hash(&query->filter, caller),
-                                                 query->filter.after)) {
-        return refuse(problem, "cursor", "malformed", "The cursor is not one that this list with this filter gave.");
+    if ((query->seen & 2u) != 0 && !cursor_parse(slice_of(query->cursor), ID_PAYMENT,
+                                                 filter_hash(&query->filter, caller), query->filter.after)) {
+        return refuse(problem, "cursor", "malformed",
+                      "The cursor is not one that this list with this filter gave.");
     }
     return true;
 }
@@ -196,7 +201,8 @@ static void write_page(const struct page *page, uint32_t hash, struct text *out)
         text_add_string(out, i == 0 ? "" : ",");
         payment_write(&page->records[i].payment, out);
     }
-    text_add_string(out, page->has_more ? "],\"has_more\":true,\"next_cursor\":\"" : "],\"has_more\":false,\"next_cursor\":null}");
+    text_add_string(out, page->has_more ? "],\"has_more\":true,\"next_cursor\":\""
+                                        : "],\"has_more\":false,\"next_cursor\":null}");
     if (page->has_more) {
         char cursor[CURSOR_TEXT_MAX];
         cursor_format(page->records[page->count - 1].payment.id, hash, cursor);

@@ -24,10 +24,11 @@ void refund_write(const struct refund *refund, const char *payment_id, const str
     char created_at[TIMESTAMP_SIZE];
     money_format(refund->amount_minor, currency->exponent, amount);
     timestamp_format(refund->created_at_ms, created_at);
-    text_printf(out,
-                "{\"id\":\"%s\",\"payment_id\":\"%s\",\"amount\":%s,\"currency\":\"%s\",\"status\":\"succeeded\","
-                "\"created_at\":\"%s\"",
-                refund->id, payment_id, amount, currency->code, created_at);
+    text_printf(
+        out,
+        "{\"id\":\"%s\",\"payment_id\":\"%s\",\"amount\":%s,\"currency\":\"%s\",\"status\":\"succeeded\","
+        "\"created_at\":\"%s\"",
+        refund->id, payment_id, amount, currency->code, created_at);
     if (refund->reason.data != NULL) {
         text_add_string(out, ",\"reason\":");
         text_add_json(out, refund->reason);
@@ -35,7 +36,8 @@ void refund_write(const struct refund *refund, const char *payment_id, const str
     text_add_string(out, "}");
 }
 
-/* The amount of the body in minor units: its decimals are known once the payment's currency is. False after answering. */
+/* The amount of the body in minor units: its decimals are known once the payment's currency is. False after
+ * answering. */
 static bool read_amount(struct api *api, const struct http_request *request, struct http_response *response,
                         const struct caller *caller, const char *id, const struct amount_request *asked,
                         int64_t *amount_minor) {
@@ -58,16 +60,17 @@ static bool read_amount(struct api *api, const struct http_request *request, str
     return good;
 }
 
-static void make_fingerprint(const struct step_route *route, const struct amount_request *asked, int64_t amount_minor,
-                             struct idempotency *key) {
+static void make_fingerprint(const struct step_route *route, const struct amount_request *asked,
+                             int64_t amount_minor, struct idempotency *key) {
     char amount[24];
     snprintf(amount, sizeof amount, "%lld", (long long)amount_minor);
-    const struct slice fields[] = {slice_of(payment_event_name(route->step)), slice_of(amount), asked->reason};
+    const struct slice fields[] = {slice_of(payment_event_name(route->step)), slice_of(amount),
+                                   asked->reason};
     fingerprint_make(fields, ARRAY_LEN(fields), key->fingerprint);
 }
 
-static void answer(struct http_response *response, const struct step_route *route, const struct record *record,
-                   bool replayed) {
+static void answer(struct http_response *response, const struct step_route *route,
+                   const struct record *record, bool replayed) {
     response->status = route->step == STEP_REFUND ? 201 : 200;
     if (replayed) {
         http_header(response, "Idempotent-Replayed", "true");
@@ -101,7 +104,8 @@ static void carry_out(struct api *api, const struct http_request *request, struc
         api_store_problem(request, response, result, result == STORE_UNKNOWN ? id : NULL, &record);
     }
     bool known = record.payment.currency != NULL;
-    metrics_payment(api_outcome(result, route->done), known ? record.payment.currency->code : NULL, caller->livemode);
+    metrics_payment(api_outcome(result, route->done), known ? record.payment.currency->code : NULL,
+                    caller->livemode);
     record_free(&record);
 }
 

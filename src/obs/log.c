@@ -16,7 +16,7 @@
 
 #define BUFFER_BYTES (1u << 20) /* two of them: a second of 1,000 requests is about 400 KB */
 #define LINE_BYTES_MAX 4096
-#define FLUSH_MS 20         /* lines wait at most this long, so that one write carries many */
+#define FLUSH_MS 20          /* lines wait at most this long, so that one write carries many */
 #define STALLED_WRITE_MS 200 /* a reader that takes nothing for this long loses what waits */
 
 static const char *const severities[] = {"DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"};
@@ -26,7 +26,7 @@ static struct {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     pthread_t thread;
-    char *filling;  /* where lines are added; the thread takes it and leaves the other */
+    char *filling; /* where lines are added; the thread takes it and leaves the other */
     char *emptying;
     size_t used;
     bool running, stopping;
@@ -34,8 +34,11 @@ static struct {
     bool readable, coloured;
     const char *project, *version;
     _Atomic uint64_t dropped;
-} logger = {.lock = PTHREAD_MUTEX_INITIALIZER, .wake = PTHREAD_COND_INITIALIZER, .lowest = LOG_INFO,
-            .project = "", .version = ""};
+} logger = {.lock = PTHREAD_MUTEX_INITIALIZER,
+            .wake = PTHREAD_COND_INITIALIZER,
+            .lowest = LOG_INFO,
+            .project = "",
+            .version = ""};
 
 static void drop(uint64_t lines) {
     atomic_fetch_add_explicit(&logger.dropped, lines, memory_order_relaxed);
@@ -296,8 +299,9 @@ void log_request(const struct log_request *request) {
     text_init(&line, buffer, sizeof buffer, sizeof buffer - 1);
     if (logger.readable) {
         begin_readable(&line, level);
-        text_printf(&line, "%s %s %d %lld.%03lld ms %s%s%s%s\n", request->method, request->route, request->status,
-                    (long long)(request->duration_us / 1000), (long long)(request->duration_us % 1000),
+        text_printf(&line, "%s %s %d %lld.%03lld ms %s%s%s%s\n", request->method, request->route,
+                    request->status, (long long)(request->duration_us / 1000),
+                    (long long)(request->duration_us % 1000),
                     request->object_id == NULL ? "" : request->object_id, request->problem == NULL ? "" : " ",
                     request->problem == NULL ? "" : request->problem, logger.coloured ? "\033[0m" : "");
     } else {

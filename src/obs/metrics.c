@@ -28,27 +28,34 @@ static const struct {
     [METRIC_HTTP_CONNECTIONS] = {"http_connections", "gauge", "Open client connections."},
     [METRIC_HTTP_CONNECTIONS_REFUSED] = {"http_connections_refused_total", "counter",
                                          "Connections closed at once because a cap was reached."},
-    [METRIC_HTTP_MALFORMED] = {"http_malformed_requests_total", "counter", "Requests refused before routing."},
+    [METRIC_HTTP_MALFORMED] = {"http_malformed_requests_total", "counter",
+                               "Requests refused before routing."},
     [METRIC_DB_UP] = {"payflow_db_up", "gauge", "1 while the last look at the database succeeded."},
     [METRIC_DB_CONNECTIONS] = {"payflow_db_connections", "gauge", "Open connections to PostgreSQL."},
-    [METRIC_DB_CONNECTIONS_MAX] = {"payflow_db_connections_max", "gauge", "The most connections there can be."},
-    [METRIC_DB_RECONNECTS] = {"payflow_db_reconnects_total", "counter", "Connections that were lost and made again."},
-    [METRIC_DB_UNKNOWN_RESOLVED] = {"payflow_db_unknown_resolved_total", "counter",
-                                    "Batches whose outcome was unknown and was resolved by running them again."},
+    [METRIC_DB_CONNECTIONS_MAX] = {"payflow_db_connections_max", "gauge",
+                                   "The most connections there can be."},
+    [METRIC_DB_RECONNECTS] = {"payflow_db_reconnects_total", "counter",
+                              "Connections that were lost and made again."},
+    [METRIC_DB_UNKNOWN_RESOLVED] =
+        {"payflow_db_unknown_resolved_total", "counter",
+         "Batches whose outcome was unknown and was resolved by running them again."},
     [METRIC_QUEUE_DEPTH] = {"payflow_queue_depth", "gauge", "Writes waiting for a connection."},
     [METRIC_QUEUE_CAPACITY] = {"payflow_queue_capacity", "gauge", "The most writes that may wait."},
-    [METRIC_QUEUE_REFUSED] = {"payflow_queue_refused_total", "counter", "Writes refused because the queue was full."},
-    [METRIC_QUARANTINED] = {"payflow_quarantined_total", "counter", "Writes sent to the quarantine connection."},
+    [METRIC_QUEUE_REFUSED] = {"payflow_queue_refused_total", "counter",
+                              "Writes refused because the queue was full."},
+    [METRIC_QUARANTINED] = {"payflow_quarantined_total", "counter",
+                            "Writes sent to the quarantine connection."},
     [METRIC_BATCH_RETRIES] = {"payflow_batch_retries_total", "counter", "Batches run again in parts."},
     [METRIC_REDIS_UP] = {"payflow_redis_up", "gauge", "1 while Redis answers."},
-    [METRIC_REDIS_ERRORS] = {"payflow_redis_errors_total", "counter", "Redis checks that failed or came too late."},
+    [METRIC_REDIS_ERRORS] = {"payflow_redis_errors_total", "counter",
+                             "Redis checks that failed or came too late."},
     [METRIC_LOG_DROPPED] = {"payflow_log_dropped_total", "counter", "Log lines that did not fit."},
 };
 
 /* Upper bounds of buckets, in what is recorded: rows, or microseconds. */
 static const int64_t row_bounds[] = {1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024, 0};
-static const int64_t time_bounds_us[] = {500,    1000,   2500,   5000,    10000,   25000,   50000,
-                                         100000, 250000, 500000, 1000000, 2500000, 5000000, 10000000, 0};
+static const int64_t time_bounds_us[] = {500,    1000,   2500,    5000,    10000,   25000,    50000, 100000,
+                                         250000, 500000, 1000000, 2500000, 5000000, 10000000, 0};
 
 struct buckets {
     _Atomic uint64_t counts[BUCKETS_MAX]; /* not cumulative; the last one is beyond all bounds */
@@ -62,15 +69,16 @@ static const struct {
 } histograms[HISTOGRAM_COUNT] = {
     [HISTOGRAM_BATCH_ROWS] = {"payflow_batch_rows", "Writes committed together.", row_bounds, 1},
     [HISTOGRAM_COMMIT_SECONDS] = {"payflow_commit_seconds",
-                                  "From sending a batch to PostgreSQL until its COMMIT is known.", time_bounds_us, 1e6},
+                                  "From sending a batch to PostgreSQL until its COMMIT is known.",
+                                  time_bounds_us, 1e6},
     [HISTOGRAM_QUEUE_SECONDS] = {"payflow_queue_seconds", "From queueing a write until its batch is sent.",
                                  time_bounds_us, 1e6},
 };
 
 static const char *const outcome_names[OUTCOME_COUNT] = {
-    [OUTCOME_CREATED] = "created",   [OUTCOME_REPLAYED] = "replayed",       [OUTCOME_CAPTURED] = "captured",
-    [OUTCOME_CANCELED] = "canceled", [OUTCOME_FAILED] = "failed",           [OUTCOME_REFUNDED] = "refunded",
-    [OUTCOME_REFUSED] = "refused",   [OUTCOME_IN_FLIGHT] = "in_flight",     [OUTCOME_UNAVAILABLE] = "unavailable",
+    [OUTCOME_CREATED] = "created",   [OUTCOME_REPLAYED] = "replayed",   [OUTCOME_CAPTURED] = "captured",
+    [OUTCOME_CANCELED] = "canceled", [OUTCOME_FAILED] = "failed",       [OUTCOME_REFUNDED] = "refunded",
+    [OUTCOME_REFUSED] = "refused",   [OUTCOME_IN_FLIGHT] = "in_flight", [OUTCOME_UNAVAILABLE] = "unavailable",
     [OUTCOME_UNKNOWN] = "unknown",
 };
 
@@ -138,7 +146,8 @@ void metrics_request(const char *method, unsigned route, int status, int64_t dur
     while (m < METHOD_OTHER && strcmp(method, method_names[m]) != 0) {
         m++;
     }
-    size_t s = status < STATUS_FIRST || status >= STATUS_FIRST + STATUSES ? STATUSES - 1 : (size_t)(status - STATUS_FIRST);
+    size_t s = status < STATUS_FIRST || status >= STATUS_FIRST + STATUSES ? STATUSES - 1
+                                                                          : (size_t)(status - STATUS_FIRST);
     atomic_fetch_add_explicit(&requests[route][m][s], 1, memory_order_relaxed);
     observe(&durations[route][m], time_bounds_us, duration_us);
 }
@@ -166,9 +175,10 @@ static void write_head(struct text *out, const char *name, const char *type, con
     text_printf(out, "# HELP %s %s\n# TYPE %s %s\n", name, help, name, type);
 }
 
-/* Writes one histogram's lines; labels is "" or `a="b",`. The count is the buckets' own sum, so that both always agree. */
-static void write_buckets(struct text *out, const char *name, const char *labels, const struct buckets *buckets,
-                          const int64_t *bounds, double unit) {
+/* Writes one histogram's lines; labels is "" or `a="b",`. The count is the buckets' own sum, so that both
+ * always agree. */
+static void write_buckets(struct text *out, const char *name, const char *labels,
+                          const struct buckets *buckets, const int64_t *bounds, double unit) {
     uint64_t total = 0;
     size_t i = 0;
     for (; bounds[i] != 0; i++) {
@@ -200,7 +210,8 @@ static void write_requests(struct text *out) {
             }
         }
     }
-    write_head(out, "http_request_duration_seconds", "histogram", "From a complete head to the answer's last byte.");
+    write_head(out, "http_request_duration_seconds", "histogram",
+               "From a complete head to the answer's last byte.");
     for (unsigned r = 0; r < route_count; r++) {
         for (size_t m = 0; m < METHODS; m++) {
             char labels[160];
@@ -210,7 +221,8 @@ static void write_requests(struct text *out) {
             }
             if (any) {
                 snprintf(labels, sizeof labels, "method=\"%s\",path=\"%s\",", method_names[m], routes[r]);
-                write_buckets(out, "http_request_duration_seconds", labels, &durations[r][m], time_bounds_us, 1e6);
+                write_buckets(out, "http_request_duration_seconds", labels, &durations[r][m], time_bounds_us,
+                              1e6);
             }
         }
     }
@@ -225,9 +237,10 @@ static void write_payments(struct text *out) {
             for (size_t live = 0; live < 2; live++) {
                 uint64_t n = atomic_load_explicit(&payments[o][c][live], memory_order_relaxed);
                 if (n > 0) {
-                    text_printf(out, "payflow_payments_total{outcome=\"%s\",currency=\"%s\",livemode=\"%s\"} %llu\n",
-                                outcome_names[o], c < count ? all[c].code : "none", live == 1 ? "true" : "false",
-                                (unsigned long long)n);
+                    text_printf(
+                        out, "payflow_payments_total{outcome=\"%s\",currency=\"%s\",livemode=\"%s\"} %llu\n",
+                        outcome_names[o], c < count ? all[c].code : "none", live == 1 ? "true" : "false",
+                        (unsigned long long)n);
                 }
             }
         }
@@ -259,7 +272,8 @@ static double entries(const char *folder) {
     return count > 2 ? count - 2 : 0; /* . and .. */
 }
 
-static void write_value(struct text *out, const char *name, const char *type, const char *help, double value) {
+static void write_value(struct text *out, const char *name, const char *type, const char *help,
+                        double value) {
     write_head(out, name, type, help);
     text_printf(out, "%s %.15g\n", name, value);
 }
@@ -271,11 +285,13 @@ static void write_process(struct text *out) {
     getrlimit(RLIMIT_NOFILE, &files);
     double cpu_s = (double)(usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) +
                    (double)(usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1e6;
-    write_value(out, "process_start_time_seconds", "gauge", "Start of the process, seconds since 1970.", started_s);
+    write_value(out, "process_start_time_seconds", "gauge", "Start of the process, seconds since 1970.",
+                started_s);
     write_value(out, "process_cpu_seconds_total", "counter", "User and system CPU time.", cpu_s);
     write_value(out, "process_resident_memory_bytes", "gauge", "Resident memory.", resident_bytes());
     write_value(out, "process_open_fds", "gauge", "Open file descriptors.", entries("/proc/self/fd"));
-    write_value(out, "process_max_fds", "gauge", "The most file descriptors there can be.", (double)files.rlim_cur);
+    write_value(out, "process_max_fds", "gauge", "The most file descriptors there can be.",
+                (double)files.rlim_cur);
     write_value(out, "process_threads", "gauge", "Threads.", entries("/proc/self/task"));
 }
 
@@ -296,7 +312,8 @@ void metrics_write(struct text *out) {
         write_buckets(out, histograms[i].name, "", &observed[i], histograms[i].bounds, histograms[i].unit);
     }
     for (unsigned i = 0; i < callback_count; i++) {
-        write_value(out, callbacks[i].name, callbacks[i].type, callbacks[i].help, callbacks[i].read(callbacks[i].context));
+        write_value(out, callbacks[i].name, callbacks[i].type, callbacks[i].help,
+                    callbacks[i].read(callbacks[i].context));
     }
     write_process(out);
 }

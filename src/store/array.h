@@ -1,4 +1,5 @@
-/* One-dimensional PostgreSQL arrays in the binary format, for UNNEST: exact, no escaping. Internal to the store. */
+/* One-dimensional PostgreSQL arrays in the binary format, for UNNEST: exact, no escaping. Internal to the
+ * store. */
 #ifndef PAYFLOW_STORE_ARRAY_H
 #define PAYFLOW_STORE_ARRAY_H
 
@@ -35,11 +36,11 @@ void array_add_bool(struct array *array, bool value);
 void array_add_int2(struct array *array, int16_t value);
 void array_add_int4(struct array *array, int32_t value);
 void array_add_int8(struct array *array, int64_t value);
-void array_add_time(struct array *array, int64_t time_ms); /* ms since 1970 */
+void array_add_time(struct array *array, int64_t time_ms);     /* ms since 1970 */
 void array_add_bytes(struct array *array, struct slice value); /* text and bytea; absent is NULL */
 
-/* Binds the arrays as parameters $1, $2, … False if one of them ran out of memory. They must stay as they are until the
- * statement was sent. */
+/* Binds the arrays as parameters $1, $2, … False if one of them ran out of memory. They must stay as they are
+ * until the statement was sent. */
 MUST_CHECK bool arrays_bind(struct array *arrays, int count, struct pg_parameters *parameters);
 
 #endif

@@ -6,40 +6,48 @@
 #include "store/write.h"
 #include "sys/clock.h"
 
-/* Keys first: who gets its key may insert its payment and its first event. A row whose key or id is there already is
- * left out of the answer, and looked up in a second statement with a new snapshot: this one's would not show a winner
- * that committed while we waited for it. The OR keeps the look-up in `claimed` a hashed subplan. */
+/* Keys first: who gets its key may insert its payment and its first event. A row whose key or id is there
+ * already is left out of the answer, and looked up in a second statement with a new snapshot: this one's
+ * would not show a winner that committed while we waited for it. The OR keeps the look-up in `claimed` a
+ * hashed subplan. */
 static const struct pg_statement create_statement = {
     STATEMENT_CREATE, "create",
     "WITH input AS (SELECT * FROM unnest($1::int4[], $2::bool[], $3::text[], $4::int8[], $5::text[],"
-    " $6::timestamptz[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[], $13::text[])"
-    " AS i (account_id, livemode, id, amount_minor, currency, created_at, description, reference, metadata, key,"
+    " $6::timestamptz[], $7::text[], $8::text[], $9::text[], $10::text[], $11::bytea[], $12::text[], "
+    "$13::text[])"
+    " AS i (account_id, livemode, id, amount_minor, currency, created_at, description, reference, metadata, "
+    "key,"
     " fingerprint, actor, request_id)),"
-    " claimed AS (INSERT INTO idempotency_keys (account_id, livemode, operation, target, key, fingerprint, object_id)"
+    " claimed AS (INSERT INTO idempotency_keys (account_id, livemode, operation, target, key, fingerprint, "
+    "object_id)"
     " SELECT account_id, livemode, 1, '', key, fingerprint, id FROM input WHERE key IS NOT NULL"
     " ON CONFLICT DO NOTHING RETURNING object_id),"
     " created AS (INSERT INTO payments (account_id, livemode, status, amount_minor, created_at, id, currency,"
     " description, reference, metadata)"
-    " SELECT account_id, livemode, 1, amount_minor, created_at, id, currency, description, reference, metadata::json"
+    " SELECT account_id, livemode, 1, amount_minor, created_at, id, currency, description, reference, "
+    "metadata::json"
     " FROM input WHERE key IS NULL OR id IN (SELECT object_id FROM claimed)"
     " ON CONFLICT DO NOTHING RETURNING id),"
     " logged AS (INSERT INTO events (created_at, epoch, account_id, n, step, status, livemode, amount_minor,"
     " captured_minor, refunded_minor, payment_id, actor, request_id)"
-    " SELECT created_at, (SELECT epoch FROM feed_epoch), account_id, 1, 1, 1, livemode, amount_minor, 0, 0, id, actor,"
+    " SELECT created_at, (SELECT epoch FROM feed_epoch), account_id, 1, 1, 1, livemode, amount_minor, 0, 0, "
+    "id, actor,"
     " request_id FROM input WHERE key IS NULL OR id IN (SELECT object_id FROM claimed)"
     " ON CONFLICT DO NOTHING)"
     " SELECT id FROM created"};
 
-/* For the rows that the first statement left out: by key the first request's fingerprint and payment, without a key the
- * payment of our own id, which an earlier try of ours may have made. */
+/* For the rows that the first statement left out: by key the first request's fingerprint and payment, without
+ * a key the payment of our own id, which an earlier try of ours may have made. */
 static const struct pg_statement before_statement = {
     STATEMENT_CREATED_BEFORE, "created_before",
-    "SELECT i.place, k.fingerprint, " PAYMENT_COLUMNS("p")
-    " FROM unnest($1::int4[], $2::bool[], $3::text[], $4::text[]) WITH ORDINALITY AS i (account_id, livemode, id, key, place)"
-    " LEFT JOIN idempotency_keys k ON i.key IS NOT NULL AND k.account_id = i.account_id AND k.livemode = i.livemode"
-    " AND k.operation = 1 AND k.target = '' AND k.key = i.key"
-    " JOIN payments p ON p.account_id = i.account_id AND p.livemode = i.livemode"
-    " AND p.id = CASE WHEN i.key IS NULL THEN i.id ELSE k.object_id END"};
+    "SELECT i.place, k.fingerprint, " PAYMENT_COLUMNS(
+        "p") " FROM unnest($1::int4[], $2::bool[], $3::text[], $4::text[]) WITH ORDINALITY AS i (account_id, "
+             "livemode, id, key, place)"
+             " LEFT JOIN idempotency_keys k ON i.key IS NOT NULL AND k.account_id = i.account_id AND "
+             "k.livemode = i.livemode"
+             " AND k.operation = 1 AND k.target = '' AND k.key = i.key"
+             " JOIN payments p ON p.account_id = i.account_id AND p.livemode = i.livemode"
+             " AND p.id = CASE WHEN i.key IS NULL THEN i.id ELSE k.object_id END"};
 
 /* Everybody locks keys in the same order, or six servers with shuffled keys deadlock (tested). */
 static int by_scope_key_id(const void *left, const void *right) {
@@ -88,7 +96,8 @@ static bool bind_create(struct write_scratch *scratch, struct op *const *ops, in
     return arrays_bind(a, CREATE_ARRAYS, parameters);
 }
 
-/* Finishes the operations whose ids came back; the others move to the front of ops. Returns how many those are. */
+/* Finishes the operations whose ids came back; the others move to the front of ops. Returns how many those
+ * are. */
 static int finish_created(const PGresult *result, struct op **ops, int count) {
     int rows = PQntuples(result);
     int row = 0; /* the ids come back in the order in which they were sent */
@@ -132,8 +141,8 @@ static void finish_from_row(struct write *write, const PGresult *result, int row
     op_finish(&write->op, STORE_REPLAYED);
 }
 
-/* Runs the second statement for `count` operations; returns how many must go through the first again (their key was
- * pruned in between) or, after a failure, all of them. */
+/* Runs the second statement for `count` operations; returns how many must go through the first again (their
+ * key was pruned in between) or, after a failure, all of them. */
 static int finish_known(struct pg *pg, struct write_scratch *scratch, struct op **ops, int count) {
     static const enum array_type types[BEFORE_ARRAYS] = {ARRAY_INT4, ARRAY_BOOL, ARRAY_TEXT, ARRAY_TEXT};
     struct array *a = scratch->before;
@@ -174,11 +183,12 @@ static int finish_known(struct pg *pg, struct write_scratch *scratch, struct op 
     return left;
 }
 
-static void run_batch(struct lane *lane, struct pg *pg, struct write_scratch *scratch, struct op **ops, int count);
+static void run_batch(struct lane *lane, struct pg *pg, struct write_scratch *scratch, struct op **ops,
+                      int count);
 
 /* PostgreSQL said no and undid the batch. Returns how many operations are still ours to try. */
-static int refused(struct lane *lane, struct pg *pg, struct write_scratch *scratch, struct op **ops, int count,
-                   const char *sqlstate) {
+static int refused(struct lane *lane, struct pg *pg, struct write_scratch *scratch, struct op **ops,
+                   int count, const char *sqlstate) {
     if (pg_is_contention(sqlstate)) {
         write_quarantine(lane, ops, count);
         return 0;
@@ -186,7 +196,8 @@ static int refused(struct lane *lane, struct pg *pg, struct write_scratch *scrat
     metric_add(METRIC_BATCH_RETRIES, 1);
     if (pg_is_data_error(sqlstate)) {
         if (count == 1) {
-            log_event(LOG_ERROR, "row_refused", "PostgreSQL refused a payment's row with SQLSTATE %s", sqlstate);
+            log_event(LOG_ERROR, "row_refused", "PostgreSQL refused a payment's row with SQLSTATE %s",
+                      sqlstate);
             op_finish(ops[0], STORE_REJECTED);
         } else { /* a bad row must not hurt its neighbours */
             run_batch(lane, pg, scratch, ops, count / 2);
@@ -194,16 +205,18 @@ static int refused(struct lane *lane, struct pg *pg, struct write_scratch *scrat
         }
         return 0;
     }
-    log_event(LOG_ERROR, "batch_refused", "PostgreSQL refused a batch of %d with SQLSTATE %s: %s", count, sqlstate,
-              pg_message(pg));
-    pg_close(pg); /* no space, read-only after a fail-over, no table yet: a new connection may find it better */
+    log_event(LOG_ERROR, "batch_refused", "PostgreSQL refused a batch of %d with SQLSTATE %s: %s", count,
+              sqlstate, pg_message(pg));
+    pg_close(
+        pg); /* no space, read-only after a fail-over, no table yet: a new connection may find it better */
     clock_sleep_ms(50);
     return count;
 }
 
-/* Carries out a batch: until each operation is finished, handed to quarantine, or past its deadline. Every pass either
- * finishes something, waits a moment, or meets a deadline. */
-static void run_batch(struct lane *lane, struct pg *pg, struct write_scratch *scratch, struct op **ops, int count) {
+/* Carries out a batch: until each operation is finished, handed to quarantine, or past its deadline. Every
+ * pass either finishes something, waits a moment, or meets a deadline. */
+static void run_batch(struct lane *lane, struct pg *pg, struct write_scratch *scratch, struct op **ops,
+                      int count) {
     bool resolving = false;
     while ((count = ops_drop_expired(ops, count)) > 0) {
         struct pg_parameters parameters;
@@ -215,7 +228,8 @@ static void run_batch(struct lane *lane, struct pg *pg, struct write_scratch *sc
             continue;
         }
         int64_t sent_us = clock_monotonic_us();
-        struct pg_answer answer = pg_run(pg, &create_statement, &parameters, write_run_deadline_us(ops, count));
+        struct pg_answer answer =
+            pg_run(pg, &create_statement, &parameters, write_run_deadline_us(ops, count));
         if (answer.outcome == PG_LOST) {
             write_mark_sent(ops, count);
             resolving = true;
@@ -242,8 +256,8 @@ static void create_run(struct lane *lane, struct pg *pg, void *scratch, struct o
 
 static const struct op_kind create_kind = {"create", false, create_run};
 
-enum store_result store_create(struct store *store, const struct caller *caller, const struct idempotency *key,
-                               int64_t deadline_us, struct record *record) {
+enum store_result store_create(struct store *store, const struct caller *caller,
+                               const struct idempotency *key, int64_t deadline_us, struct record *record) {
     struct write write = {.caller = caller, .key = key, .step = STEP_CREATE, .record = record};
     write.keyed.target = "";
     return write_carry_out(store, &write, &create_kind, deadline_us);

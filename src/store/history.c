@@ -7,12 +7,13 @@
 #include "sys/clock.h"
 
 #define READ_RUN_US 3000000
-#define EVENT_COLUMNS                                                                                                \
-    "e.epoch, e.xid::text, e.seq, (extract(epoch FROM e.created_at) * 1000)::int8, e.n, e.step, e.status,"           \
-    " e.amount_minor, e.captured_minor, e.refunded_minor, p.currency, e.livemode, e.payment_id,"                     \
+#define EVENT_COLUMNS                                                                                        \
+    "e.epoch, e.xid::text, e.seq, (extract(epoch FROM e.created_at) * 1000)::int8, e.n, e.step, e.status,"   \
+    " e.amount_minor, e.captured_minor, e.refunded_minor, p.currency, e.livemode, e.payment_id,"             \
     " coalesce(e.object_id, ''), e.actor, e.request_id"
 
-/* The payment comes first even if nothing follows it: no row at all means that the caller has no such payment. */
+/* The payment comes first even if nothing follows it: no row at all means that the caller has no such
+ * payment. */
 static const struct pg_statement events_statement = {
     STATEMENT_EVENTS, "events",
     "SELECT " EVENT_COLUMNS " FROM payments p LEFT JOIN LATERAL (SELECT * FROM events"
@@ -69,8 +70,8 @@ static void query_run(struct lane *lane, struct pg *pg, void *scratch, struct op
             return;
         }
         if (answer.outcome == PG_REFUSED) {
-            log_event(LOG_ERROR, "read_refused", "PostgreSQL refused a read with SQLSTATE %s: %s", answer.sqlstate,
-                      pg_message(pg));
+            log_event(LOG_ERROR, "read_refused", "PostgreSQL refused a read with SQLSTATE %s: %s",
+                      answer.sqlstate, pg_message(pg));
             clock_sleep_ms(50);
         }
     }
@@ -203,23 +204,27 @@ static enum store_result read_key(const PGresult *result, void *out, int limit) 
     return STORE_OK;
 }
 
-enum store_result store_events(struct store *store, const struct caller *caller, const char *payment_id, int32_t after_n,
-                               int limit, int64_t deadline_us, struct event_list *list) {
+enum store_result store_events(struct store *store, const struct caller *caller, const char *payment_id,
+                               int32_t after_n, int limit, int64_t deadline_us, struct event_list *list) {
     char account[16];
     char after[16];
     char most[16];
     snprintf(account, sizeof account, "%d", (int)caller->account_id);
     snprintf(after, sizeof after, "%d", (int)after_n);
     snprintf(most, sizeof most, "%d", limit + 1);
-    struct query query = {.statement = &events_statement, .read = read_events, .out = list, .limit = limit,
-                          .parameters = {.count = 5, .values = {account, caller->livemode ? "t" : "f", payment_id, after,
-                                                                most}}};
+    struct query query = {
+        .statement = &events_statement,
+        .read = read_events,
+        .out = list,
+        .limit = limit,
+        .parameters = {.count = 5,
+                       .values = {account, caller->livemode ? "t" : "f", payment_id, after, most}}};
     *list = (struct event_list){.count = 0};
     return ask(store, &query, deadline_us);
 }
 
-enum store_result store_feed(struct store *store, const struct caller *caller, struct feed_place after, int limit,
-                             int64_t deadline_us, struct event_list *list) {
+enum store_result store_feed(struct store *store, const struct caller *caller, struct feed_place after,
+                             int limit, int64_t deadline_us, struct event_list *list) {
     char account[16];
     char epoch[16];
     char xid[24];
@@ -230,9 +235,12 @@ enum store_result store_feed(struct store *store, const struct caller *caller, s
     snprintf(xid, sizeof xid, "%llu", (unsigned long long)after.xid);
     snprintf(seq, sizeof seq, "%lld", (long long)after.seq);
     snprintf(most, sizeof most, "%d", limit + 1);
-    struct query query = {.statement = &feed_statement, .read = read_feed, .out = list, .limit = limit,
-                          .parameters = {.count = 6, .values = {account, caller->livemode ? "t" : "f", epoch, xid, seq,
-                                                                most}}};
+    struct query query = {
+        .statement = &feed_statement,
+        .read = read_feed,
+        .out = list,
+        .limit = limit,
+        .parameters = {.count = 6, .values = {account, caller->livemode ? "t" : "f", epoch, xid, seq, most}}};
     *list = (struct event_list){.count = 0};
     return ask(store, &query, deadline_us);
 }
@@ -243,9 +251,13 @@ enum store_result store_refunds(struct store *store, const struct caller *caller
     char most[16];
     snprintf(account, sizeof account, "%d", (int)caller->account_id);
     snprintf(most, sizeof most, "%d", limit + 1);
-    struct query query = {.statement = &refunds_statement, .read = read_refunds, .out = list, .limit = limit,
-                          .parameters = {.count = 5, .values = {account, caller->livemode ? "t" : "f", payment_id,
-                                                                after[0] == '\0' ? "~" : after, most}}};
+    struct query query = {.statement = &refunds_statement,
+                          .read = read_refunds,
+                          .out = list,
+                          .limit = limit,
+                          .parameters = {.count = 5,
+                                         .values = {account, caller->livemode ? "t" : "f", payment_id,
+                                                    after[0] == '\0' ? "~" : after, most}}};
     *list = (struct refund_list){.count = 0};
     return ask(store, &query, deadline_us);
 }
@@ -256,7 +268,9 @@ enum store_result store_key(struct store *store, const uint8_t hash[FINGERPRINT_
     for (size_t i = 0; i < FINGERPRINT_BYTES; i++) {
         snprintf(hex + 2 * i, 3, "%02x", (unsigned)hash[i]);
     }
-    struct query query = {.statement = &key_statement, .read = read_key, .out = key,
+    struct query query = {.statement = &key_statement,
+                          .read = read_key,
+                          .out = key,
                           .parameters = {.count = 1, .values = {hex}}};
     *key = (struct api_key){.account_id = 0};
     return ask(store, &query, deadline_us);

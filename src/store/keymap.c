@@ -13,7 +13,8 @@ void keymap_destroy(struct keymap *map) {
     pthread_mutex_destroy(&map->lock);
 }
 
-/* FNV-1a, 64 bits. A caller who finds collisions only makes one bucket longer, within the callers there are. */
+/* FNV-1a, 64 bits. A caller who finds collisions only makes one bucket longer, within the callers there are.
+ */
 static uint64_t hash_bytes(uint64_t hash, const void *data, size_t len) {
     const unsigned char *bytes = data;
     for (size_t i = 0; i < len; i++) {

@@ -1,5 +1,6 @@
-/* Which idempotency keys are in flight in this process (decision 2: a key is in one batch at a time, duplicates join it),
- * and which were found held by somebody else a moment ago. Internal to the store; thread-safe. */
+/* Which idempotency keys are in flight in this process (decision 2: a key is in one batch at a time,
+ * duplicates join it), and which were found held by somebody else a moment ago. Internal to the store;
+ * thread-safe. */
 #ifndef PAYFLOW_STORE_KEYMAP_H
 #define PAYFLOW_STORE_KEYMAP_H
 
@@ -36,15 +37,15 @@ struct keymap {
 void keymap_init(struct keymap *map);
 void keymap_destroy(struct keymap *map);
 
-/* Enters `keyed` as the leader of its key (true), or joins the one that is there (false): then op_finish will come from
- * the leader's side. */
+/* Enters `keyed` as the leader of its key (true), or joins the one that is there (false): then op_finish will
+ * come from the leader's side. */
 bool keymap_enter(struct keymap *map, struct keyed *keyed);
 
 /* The leader leaves; the list of its followers is the caller's to finish. */
 struct keyed *keymap_leave(struct keymap *map, struct keyed *leader);
 
-/* Remembers for ten seconds that somebody outside holds this key: its next requests go to quarantine at once instead of
- * stopping a batch again. */
+/* Remembers for ten seconds that somebody outside holds this key: its next requests go to quarantine at once
+ * instead of stopping a batch again. */
 void keymap_suspect(struct keymap *map, const struct keyed *keyed);
 bool keymap_is_suspect(struct keymap *map, const struct keyed *keyed);
 void keymap_clear_suspect(struct keymap *map, const struct keyed *keyed);

@@ -13,12 +13,13 @@
 #define KEY_BYTES 32
 #define EXPIRES_DAYS_MAX 3650
 
-static const char usage[] =
-    "Usage: payflow keys create --account NAME --scope payments:read,payments:write [--test] [--expires DAYSd]\n"
-    "       payflow keys list\n"
-    "       payflow keys revoke KEY_ID\n"
-    "\n"
-    "create prints the key once; only its hash is kept. --test makes a key whose payments never mix with live ones.\n";
+static const char usage[] = "Usage: payflow keys create --account NAME --scope payments:read,payments:write "
+                            "[--test] [--expires DAYSd]\n"
+                            "       payflow keys list\n"
+                            "       payflow keys revoke KEY_ID\n"
+                            "\n"
+                            "create prints the key once; only its hash is kept. --test makes a key whose "
+                            "payments never mix with live ones.\n";
 
 static const struct pg_statement create_statement = {
     0, "key_create",
@@ -29,12 +30,14 @@ static const struct pg_statement create_statement = {
     " CASE WHEN $6::int4 > 0 THEN now() + $6::int4 * interval '1 day' END FROM account RETURNING account_id"};
 
 static const struct pg_statement revoke_statement = {
-    1, "key_revoke", "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1::text RETURNING id"};
+    1, "key_revoke",
+    "UPDATE api_keys SET revoked_at = coalesce(revoked_at, now()) WHERE id = $1::text RETURNING id"};
 
 static const char list_sql[] =
     "SELECT k.id, a.name, CASE WHEN k.livemode THEN 'live' ELSE 'test' END,"
     " concat_ws(',', CASE WHEN k.scopes & 1 = 1 THEN 'payments:read' END, CASE WHEN k.scopes & 2 = 2 THEN"
-    " 'payments:write' END), to_char(k.created_at, 'YYYY-MM-DD'), CASE WHEN k.revoked_at IS NOT NULL THEN 'revoked'"
+    " 'payments:write' END), to_char(k.created_at, 'YYYY-MM-DD'), CASE WHEN k.revoked_at IS NOT NULL THEN "
+    "'revoked'"
     " WHEN k.expires_at <= now() THEN 'expired' WHEN k.expires_at IS NULL THEN 'active'"
     " ELSE 'active until ' || to_char(k.expires_at, 'YYYY-MM-DD') END"
     " FROM api_keys k JOIN accounts a ON a.id = k.account_id ORDER BY k.id";
@@ -146,8 +149,9 @@ static int list(struct pg *pg) {
     printf("%-30s  %-20s  %-4s  %-28s  %-10s  %s\n", "ID", "ACCOUNT", "MODE", "SCOPES", "CREATED", "STATE");
     for (int row = 0; row < PQntuples(answer.result); row++) {
         printf("%-30s  %-20s  %-4s  %-28s  %-10s  %s\n", PQgetvalue(answer.result, row, 0),
-               PQgetvalue(answer.result, row, 1), PQgetvalue(answer.result, row, 2), PQgetvalue(answer.result, row, 3),
-               PQgetvalue(answer.result, row, 4), PQgetvalue(answer.result, row, 5));
+               PQgetvalue(answer.result, row, 1), PQgetvalue(answer.result, row, 2),
+               PQgetvalue(answer.result, row, 3), PQgetvalue(answer.result, row, 4),
+               PQgetvalue(answer.result, row, 5));
     }
     PQclear(answer.result);
     return 0;

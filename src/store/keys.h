@@ -4,9 +4,10 @@
 
 #include "settings.h"
 
-/* `payflow keys create --account NAME --scope payments:read,payments:write [--test] [--expires 90d]`, `keys list`, `keys revoke ID`.
- * create makes the account if there is none of that name, and prints the key, which is stored nowhere, once. Returns an
- * exit code: 0, 1 (refused), 64 (usage), 69 (no database). Not thread-safe. */
+/* `payflow keys create --account NAME --scope payments:read,payments:write [--test] [--expires 90d]`, `keys
+ * list`, `keys revoke ID`. create makes the account if there is none of that name, and prints the key, which
+ * is stored nowhere, once. Returns an exit code: 0, 1 (refused), 64 (usage), 69 (no database). Not
+ * thread-safe. */
 int keys_run(const struct settings *settings, int argc, char **argv);
 
 #endif

@@ -7,7 +7,7 @@
 #include "obs/metrics.h"
 #include "sys/clock.h"
 
-#define IDLE_US 500000          /* how often an idle thread looks after its connection */
+#define IDLE_US 500000            /* how often an idle thread looks after its connection */
 #define DOWN_FAIL_FAST_US 1000000 /* away for longer: callers are answered at once */
 
 void op_init(struct op *op, const struct op_kind *kind, int64_t deadline_us) {

@@ -1,8 +1,9 @@
-/* A lane: a bounded queue of operations and the threads, each with its own connection, that carry them out. Internal to
- * the store.
+/* A lane: a bounded queue of operations and the threads, each with its own connection, that carry them out.
+ * Internal to the store.
  *
- * An operation lives on its caller's stack; the caller waits for `done`. While it waits in the queue the caller may take
- * it back at its deadline; once a thread took it, that thread finishes it, and bounds itself by the deadline. */
+ * An operation lives on its caller's stack; the caller waits for `done`. While it waits in the queue the
+ * caller may take it back at its deadline; once a thread took it, that thread finishes it, and bounds itself
+ * by the deadline. */
 #ifndef PAYFLOW_STORE_LANE_H
 #define PAYFLOW_STORE_LANE_H
 
@@ -18,12 +19,13 @@
 struct lane;
 struct op;
 
-/* A kind of operation. Those of one kind that wait together are carried out together, unless it is `alone`. */
+/* A kind of operation. Those of one kind that wait together are carried out together, unless it is `alone`.
+ */
 struct op_kind {
     const char *name;
     bool alone;
-    /* Carries out `count` operations of this kind on a connection that is alive. Must finish each of them by op_finish or
-     * pass it on, within its deadline. */
+    /* Carries out `count` operations of this kind on a connection that is alive. Must finish each of them by
+     * op_finish or pass it on, within its deadline. */
     void (*run)(struct lane *lane, struct pg *pg, void *scratch, struct op **ops, int count);
 };
 
@@ -33,9 +35,9 @@ struct op {
     int64_t deadline_us;
     int64_t queued_us;
     _Atomic(struct lane *) lane; /* where it was queued last */
-    bool waiting;   /* in that lane's queue; guarded by its lock */
-    bool sent;      /* it was sent and its fate is not known: it may have been done */
-    bool contended; /* a lock that it needs was held by somebody else */
+    bool waiting;                /* in that lane's queue; guarded by its lock */
+    bool sent;                   /* it was sent and its fate is not known: it may have been done */
+    bool contended;              /* a lock that it needs was held by somebody else */
     enum store_result result;
     _Atomic bool finished; /* set before done is posted: carries the caller's view of what the thread wrote */
     sem_t done;
@@ -44,13 +46,14 @@ struct op {
 struct lane_options {
     const char *name;
     int threads;
-    int depth_max;          /* operations that may wait */
-    int batch_max;          /* operations taken at once, 1 .. LANE_BATCH_MAX */
+    int depth_max; /* operations that may wait */
+    int batch_max; /* operations taken at once, 1 .. LANE_BATCH_MAX */
     struct pg_session session;
     void *(*scratch_new)(void); /* a thread's own working memory, or NULL */
     void (*scratch_free)(void *scratch);
-    void (*idle)(struct lane *lane, struct pg *pg); /* called about twice a second by one thread, or NULL; pg may be dead */
-    bool measured;          /* depth and waits go to the metrics */
+    void (*idle)(struct lane *lane,
+                 struct pg *pg); /* called about twice a second by one thread, or NULL; pg may be dead */
+    bool measured;               /* depth and waits go to the metrics */
     void *store;
 };
 
@@ -68,18 +71,20 @@ struct lane {
 };
 
 /* Starts the threads. False without memory or threads; then nothing is left behind. */
-MUST_CHECK bool lane_start(struct lane *lane, const struct settings *settings, const struct lane_options *options);
+MUST_CHECK bool lane_start(struct lane *lane, const struct settings *settings,
+                           const struct lane_options *options);
 
 /* No thread takes anything new; what waits is answered with STORE_UNAVAILABLE; ends the threads. */
 void lane_stop(struct lane *lane);
 
 void op_init(struct op *op, const struct op_kind *kind, int64_t deadline_us);
 
-/* Queues the operation. STORE_OK: queued, op_wait must follow. STORE_BUSY: the queue is full. STORE_UNAVAILABLE: the
- * database has been away for more than a second, or the lane is stopping. */
+/* Queues the operation. STORE_OK: queued, op_wait must follow. STORE_BUSY: the queue is full.
+ * STORE_UNAVAILABLE: the database has been away for more than a second, or the lane is stopping. */
 MUST_CHECK enum store_result lane_submit(struct lane *lane, struct op *op);
 
-/* Queues an operation that a thread holds: first (true) or last. Never refused: as many wait as there are callers. */
+/* Queues an operation that a thread holds: first (true) or last. Never refused: as many wait as there are
+ * callers. */
 void lane_pass(struct lane *lane, struct op *op, bool first);
 
 /* Waits until the operation is finished, or takes it back at its deadline. Returns its result. */
@@ -91,13 +96,15 @@ void op_finish(struct op *op, enum store_result result);
 /* What an operation whose deadline passed ends with: unknown, in flight, or unavailable. */
 enum store_result op_expired(const struct op *op);
 
-/* Takes the operations out of `ops` whose deadline passed, finishing them by op_expired; returns how many are left. */
+/* Takes the operations out of `ops` whose deadline passed, finishing them by op_expired; returns how many are
+ * left. */
 int ops_drop_expired(struct op **ops, int count);
 
 /* The earliest deadline of `count` > 0 operations. */
 int64_t ops_deadline_us(struct op *const *ops, int count);
 
-/* Makes sure of a connection for operations in hand. False after waiting a moment (look at the deadlines, then call again). */
+/* Makes sure of a connection for operations in hand. False after waiting a moment (look at the deadlines,
+ * then call again). */
 MUST_CHECK bool lane_reconnect(struct pg *pg, int64_t deadline_us);
 
 #endif

@@ -1,6 +1,7 @@
-/* What the distribution's libpq.a calls of GSSAPI and LDAP. Only the static binary links this file: neither library exists
- * as an archive, and PayFlow uses neither. Every function reports failure, as if no ticket and no directory were there;
- * libpq then goes on to TLS and a password (see libpq's gssencmode "prefer", its default).
+/* What the distribution's libpq.a calls of GSSAPI and LDAP. Only the static binary links this file: neither
+ * library exists as an archive, and PayFlow uses neither. Every function reports failure, as if no ticket and
+ * no directory were there; libpq then goes on to TLS and a password (see libpq's gssencmode "prefer", its
+ * default).
  *
  * The types follow RFC 2744 and the LDAP API by their width: handles are pointers, statuses 32 bits. */
 #include <stddef.h>
@@ -20,9 +21,9 @@ static gss_status unavailable(uint32_t *minor) {
     return GSS_UNAVAILABLE;
 }
 
-gss_status gss_acquire_cred(uint32_t *minor, UNUSED void *name, UNUSED uint32_t seconds, UNUSED void *mechanisms,
-                            UNUSED int usage, UNUSED void **credential, UNUSED void **actual,
-                            UNUSED uint32_t *valid_seconds) {
+gss_status gss_acquire_cred(uint32_t *minor, UNUSED void *name, UNUSED uint32_t seconds,
+                            UNUSED void *mechanisms, UNUSED int usage, UNUSED void **credential,
+                            UNUSED void **actual, UNUSED uint32_t *valid_seconds) {
     return unavailable(minor);
 }
 
@@ -30,8 +31,8 @@ gss_status gss_delete_sec_context(uint32_t *minor, UNUSED void **context, UNUSED
     return unavailable(minor);
 }
 
-gss_status gss_display_status(uint32_t *minor, UNUSED uint32_t status, UNUSED int type, UNUSED void *mechanism,
-                              UNUSED uint32_t *more, UNUSED void *text) {
+gss_status gss_display_status(uint32_t *minor, UNUSED uint32_t status, UNUSED int type,
+                              UNUSED void *mechanism, UNUSED uint32_t *more, UNUSED void *text) {
     return unavailable(minor);
 }
 
@@ -39,10 +40,11 @@ gss_status gss_import_name(uint32_t *minor, UNUSED void *text, UNUSED void *type
     return unavailable(minor);
 }
 
-gss_status gss_init_sec_context(uint32_t *minor, UNUSED void *credential, UNUSED void **context, UNUSED void *name,
-                                UNUSED void *mechanism, UNUSED uint32_t flags, UNUSED uint32_t seconds,
-                                UNUSED void *bindings, UNUSED void *input, UNUSED void **actual, UNUSED void *output,
-                                UNUSED uint32_t *granted, UNUSED uint32_t *valid_seconds) {
+gss_status gss_init_sec_context(uint32_t *minor, UNUSED void *credential, UNUSED void **context,
+                                UNUSED void *name, UNUSED void *mechanism, UNUSED uint32_t flags,
+                                UNUSED uint32_t seconds, UNUSED void *bindings, UNUSED void *input,
+                                UNUSED void **actual, UNUSED void *output, UNUSED uint32_t *granted,
+                                UNUSED uint32_t *valid_seconds) {
     return unavailable(minor);
 }
 
@@ -68,8 +70,9 @@ gss_status gss_wrap(uint32_t *minor, UNUSED void *context, UNUSED int encrypt, U
     return unavailable(minor);
 }
 
-gss_status gss_wrap_size_limit(uint32_t *minor, UNUSED void *context, UNUSED int encrypt, UNUSED uint32_t quality,
-                               UNUSED uint32_t output_bytes, UNUSED uint32_t *input_bytes_max) {
+gss_status gss_wrap_size_limit(uint32_t *minor, UNUSED void *context, UNUSED int encrypt,
+                               UNUSED uint32_t quality, UNUSED uint32_t output_bytes,
+                               UNUSED uint32_t *input_bytes_max) {
     return unavailable(minor);
 }
 
@@ -85,12 +88,14 @@ int ldap_simple_bind(UNUSED void *ldap, UNUSED const char *name, UNUSED const ch
     return LDAP_FAILED;
 }
 
-int ldap_result(UNUSED void *ldap, UNUSED int message, UNUSED int all, UNUSED void *time_limit, UNUSED void **result) {
+int ldap_result(UNUSED void *ldap, UNUSED int message, UNUSED int all, UNUSED void *time_limit,
+                UNUSED void **result) {
     return LDAP_FAILED;
 }
 
 int ldap_search_st(UNUSED void *ldap, UNUSED const char *base, UNUSED int scope, UNUSED const char *filter,
-                   UNUSED char **attributes, UNUSED int names_only, UNUSED void *time_limit, UNUSED void **result) {
+                   UNUSED char **attributes, UNUSED int names_only, UNUSED void *time_limit,
+                   UNUSED void **result) {
     return LDAP_FAILED;
 }
 

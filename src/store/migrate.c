@@ -8,7 +8,7 @@
 
 #define DATABASE_WAIT_US 30000000
 #define LOCK_WAIT_US 60000000
-#define STEP_US 3600000000 /* one migration: an index on a large table may take long */
+#define STEP_US 3600000000       /* one migration: an index on a large table may take long */
 #define DDL_LOCK_TIMEOUT_MS 2000 /* DDL that waits for a lock makes everybody behind it wait */
 #define DDL_TRIES 15
 #define LOCK_NUMBER "7238615011337453" /* of the advisory lock: any number that nobody else uses */
@@ -22,8 +22,8 @@ static const char table_sql[] =
     "version integer PRIMARY KEY, name text NOT NULL, breaks_before integer NOT NULL DEFAULT 0,"
     "applied_at timestamptz NOT NULL DEFAULT now())";
 
-/* The value after `-- name:` in the comment lines at the head of a file. An option without a value gives an empty one;
- * an absent one gives false. */
+/* The value after `-- name:` in the comment lines at the head of a file. An option without a value gives an
+ * empty one; an absent one gives false. */
 static bool header_option(const char *sql, const char *name, char *value, size_t size) {
     size_t name_len = strlen(name);
     while (strncmp(sql, "--", 2) == 0) {
@@ -71,7 +71,8 @@ static bool value(struct pg *pg, const char *sql, char *out, size_t size) {
     return found;
 }
 
-/* Polls: a session that waits inside pg_advisory_lock holds a snapshot, and CREATE INDEX CONCURRENTLY waits for it (tested). */
+/* Polls: a session that waits inside pg_advisory_lock holds a snapshot, and CREATE INDEX CONCURRENTLY waits
+ * for it (tested). */
 static bool take_lock(struct pg *pg) {
     int64_t limit_us = clock_monotonic_us() + LOCK_WAIT_US;
     char got[8];
@@ -81,7 +82,8 @@ static bool take_lock(struct pg *pg) {
             return true;
         }
         if (clock_monotonic_us() > limit_us) {
-            fprintf(stderr, "payflow migrate: another migration has held the lock for a minute; try again later\n");
+            fprintf(stderr,
+                    "payflow migrate: another migration has held the lock for a minute; try again later\n");
             return false;
         }
         if (!told) {
@@ -105,18 +107,20 @@ static bool record(struct pg *pg, const struct migration *migration) {
     char sql[300];
     char breaks[16] = "0";
     (void)header_option(migration->sql, "breaks-before", breaks, sizeof breaks);
-    snprintf(sql, sizeof sql, "INSERT INTO schema_migrations (version, name, breaks_before) VALUES (%d, '%s', %d)",
+    snprintf(sql, sizeof sql,
+             "INSERT INTO schema_migrations (version, name, breaks_before) VALUES (%d, '%s', %d)",
              migration->version, migration->name, atoi(breaks));
     return command(pg, sql);
 }
 
-/* A file that can't run in a transaction: one statement that makes one index, named in the header. A try that failed
- * left an INVALID index behind, which is dropped first. */
+/* A file that can't run in a transaction: one statement that makes one index, named in the header. A try that
+ * failed left an INVALID index behind, which is dropped first. */
 static bool apply_alone(struct pg *pg, const struct migration *migration, const char *index) {
     char sql[400];
     char invalid[8];
     snprintf(sql, sizeof sql,
-             "SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relname = '%s' AND NOT i.indisvalid"
+             "SELECT 1 FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relname = '%s' AND "
+             "NOT i.indisvalid"
              " AND pg_table_is_visible(c.oid)",
              index);
     if (value(pg, sql, invalid, sizeof invalid)) {
@@ -167,7 +171,8 @@ static int apply_missing(struct pg *pg) {
     }
     if (atoi(newest) > migrations_count) {
         fprintf(stderr,
-                "payflow migrate: the database needs a binary that knows at least %s migrations; this one knows %d\n",
+                "payflow migrate: the database needs a binary that knows at least %s migrations; this one "
+                "knows %d\n",
                 newest, migrations_count);
         return EXIT_FAILED;
     }
@@ -197,7 +202,8 @@ int migrate_run(const struct settings *settings) {
     pg_init(&pg, settings, session);
     while (!pg_connect(&pg, limit_us)) {
         if (clock_monotonic_us() >= limit_us) {
-            fprintf(stderr, "payflow migrate: no database answered within 30 seconds; see DB_HOST or DATABASE_URL\n");
+            fprintf(stderr,
+                    "payflow migrate: no database answered within 30 seconds; see DB_HOST or DATABASE_URL\n");
             return EXIT_NO_DATABASE;
         }
         clock_sleep_ms(pg_backoff_left_ms(&pg));

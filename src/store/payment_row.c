@@ -9,8 +9,8 @@ void record_free(struct record *record) {
 
 /* Moves the optional texts into one allocation of the record's own. */
 bool record_own_texts(struct record *record) {
-    struct slice *texts[] = {&record->payment.description, &record->payment.reference, &record->payment.metadata,
-                             &record->refund.reason};
+    struct slice *texts[] = {&record->payment.description, &record->payment.reference,
+                             &record->payment.metadata, &record->refund.reason};
     size_t bytes = 0;
     for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
         bytes += texts[i]->len;

@@ -63,9 +63,10 @@ static bool wait_socket(PGconn *conn, short events, int64_t deadline_us) {
     }
 }
 
-/* Starts a connection with everything that bounds it: keepalives and a user time-out find a dead peer, the session's
- * time-outs end what hangs on the server's side. Serving statements are all looked up by key, so plans that read whole
- * tables are switched off: one made while a table was empty must not be kept when it is large. */
+/* Starts a connection with everything that bounds it: keepalives and a user time-out find a dead peer, the
+ * session's time-outs end what hangs on the server's side. Serving statements are all looked up by key, so
+ * plans that read whole tables are switched off: one made while a table was empty must not be kept when it is
+ * large. */
 static PGconn *start_connection(const struct pg *pg) {
     const struct settings *s = pg->settings;
     char port[16];
@@ -74,7 +75,8 @@ static PGconn *start_connection(const struct pg *pg) {
     snprintf(options, sizeof options,
              "-c lock_timeout=%d -c statement_timeout=%d -c idle_in_transaction_session_timeout=5000 "
              "-c client_connection_check_interval=2000 -c synchronous_commit=on "
-             "-c default_transaction_isolation=read\\ committed -c timezone=UTC -c datestyle=ISO -c bytea_output=hex "
+             "-c default_transaction_isolation=read\\ committed -c timezone=UTC -c datestyle=ISO -c "
+             "bytea_output=hex "
              "-c jit=off -c plan_cache_mode=force_generic_plan "
              "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off",
              pg->session.lock_timeout_ms, pg->session.statement_timeout_ms);
@@ -176,7 +178,8 @@ bool pg_connect(struct pg *pg, int64_t deadline_us) {
     }
     if (!finish_connection(pg->conn, deadline_us < limit_us ? deadline_us : limit_us)) {
         if (pg->was_up) {
-            log_event(LOG_WARNING, "database_unreachable", "cannot connect to PostgreSQL: %s", pg_message(pg));
+            log_event(LOG_WARNING, "database_unreachable", "cannot connect to PostgreSQL: %s",
+                      pg_message(pg));
             pg->was_up = false;
         }
         pg_close(pg);
@@ -211,14 +214,15 @@ static bool flush(struct pg *pg, int64_t deadline_us) {
         if (left == 0) {
             return true;
         }
-        if (left < 0 || !wait_socket(pg->conn, POLLIN | POLLOUT, deadline_us) || PQconsumeInput(pg->conn) == 0) {
+        if (left < 0 || !wait_socket(pg->conn, POLLIN | POLLOUT, deadline_us) ||
+            PQconsumeInput(pg->conn) == 0) {
             return false;
         }
     }
 }
 
-/* Reads until ReadyForQuery. A statement's own result arrives before its COMMIT: only the NULL after it says that the
- * transaction ended, and an error may still come in between. */
+/* Reads until ReadyForQuery. A statement's own result arrives before its COMMIT: only the NULL after it says
+ * that the transaction ended, and an error may still come in between. */
 static struct pg_answer read_answer(struct pg *pg, int64_t deadline_us) {
     struct pg_answer answer = {.outcome = PG_OK};
     if (!flush(pg, deadline_us)) {
@@ -259,8 +263,8 @@ static struct pg_answer read_answer(struct pg *pg, int64_t deadline_us) {
     return answer;
 }
 
-struct pg_answer pg_run(struct pg *pg, const struct pg_statement *statement, const struct pg_parameters *parameters,
-                        int64_t deadline_us) {
+struct pg_answer pg_run(struct pg *pg, const struct pg_statement *statement,
+                        const struct pg_parameters *parameters, int64_t deadline_us) {
     if (!pg_alive(pg)) {
         return (struct pg_answer){.outcome = PG_NOT_SENT};
     }
@@ -281,8 +285,8 @@ struct pg_answer pg_run(struct pg *pg, const struct pg_statement *statement, con
         }
         pg->prepared |= bit;
     }
-    if (PQsendQueryPrepared(pg->conn, statement->name, parameters->count, parameters->values, parameters->lengths,
-                            parameters->formats, 0) == 0) {
+    if (PQsendQueryPrepared(pg->conn, statement->name, parameters->count, parameters->values,
+                            parameters->lengths, parameters->formats, 0) == 0) {
         /* libpq may have written a part before it failed. */
         return lost(pg, "while sending");
     }
@@ -300,8 +304,8 @@ struct pg_answer pg_run_text(struct pg *pg, const char *sql, int64_t deadline_us
 }
 
 bool pg_is_contention(const char *sqlstate) {
-    return strcmp(sqlstate, "55P03") == 0 || strcmp(sqlstate, "40P01") == 0 || strcmp(sqlstate, "40001") == 0 ||
-           strcmp(sqlstate, "57014") == 0;
+    return strcmp(sqlstate, "55P03") == 0 || strcmp(sqlstate, "40P01") == 0 ||
+           strcmp(sqlstate, "40001") == 0 || strcmp(sqlstate, "57014") == 0;
 }
 
 bool pg_is_data_error(const char *sqlstate) {

@@ -1,5 +1,5 @@
-/* One connection to PostgreSQL: opened, used and healed with deadlines everywhere. Not thread-safe: a connection belongs
- * to one thread. Internal to the store. */
+/* One connection to PostgreSQL: opened, used and healed with deadlines everywhere. Not thread-safe: a
+ * connection belongs to one thread. Internal to the store. */
 #ifndef PAYFLOW_STORE_PG_H
 #define PAYFLOW_STORE_PG_H
 
@@ -60,30 +60,32 @@ void pg_init(struct pg *pg, const struct settings *settings, struct pg_session s
 /* Closes the connection, if there is one. */
 void pg_close(struct pg *pg);
 
-/* True if there is a connection that shows no sign of being dead. Does not wait: reads what has arrived (a server that
- * was shut down said so), so that a dead connection is found before anything is sent on it. */
+/* True if there is a connection that shows no sign of being dead. Does not wait: reads what has arrived (a
+ * server that was shut down said so), so that a dead connection is found before anything is sent on it. */
 bool pg_alive(struct pg *pg);
 
-/* True if pg_alive, or if connecting succeeded before the deadline. Honours the back-off: while it has not passed,
- * answers false at once. */
+/* True if pg_alive, or if connecting succeeded before the deadline. Honours the back-off: while it has not
+ * passed, answers false at once. */
 MUST_CHECK bool pg_connect(struct pg *pg, int64_t deadline_us);
 
 /* Milliseconds until the back-off allows the next attempt; 0 if it does now. */
 int64_t pg_backoff_left_ms(const struct pg *pg);
 
-/* Runs one statement in its own transaction and waits until its COMMIT is known or deadline_us passes (then the connection
- * is closed). Results are in text. */
+/* Runs one statement in its own transaction and waits until its COMMIT is known or deadline_us passes (then
+ * the connection is closed). Results are in text. */
 MUST_CHECK struct pg_answer pg_run(struct pg *pg, const struct pg_statement *statement,
                                    const struct pg_parameters *parameters, int64_t deadline_us);
 
-/* Runs SQL text without parameters (several statements allowed: one transaction, as the simple protocol does). */
+/* Runs SQL text without parameters (several statements allowed: one transaction, as the simple protocol
+ * does). */
 MUST_CHECK struct pg_answer pg_run_text(struct pg *pg, const char *sql, int64_t deadline_us);
 
 /* The server's last message on one line, for logs; "" if there is none. Valid until the next call on pg. */
 const char *pg_message(struct pg *pg);
 
 /* Kinds of refusal. */
-bool pg_is_contention(const char *sqlstate); /* lock or statement time-out, deadlock, serialization: try apart */
+bool pg_is_contention(
+    const char *sqlstate); /* lock or statement time-out, deadlock, serialization: try apart */
 bool pg_is_data_error(const char *sqlstate); /* class 22 or 23: a row's own fault */
 
 #endif

@@ -10,8 +10,8 @@
 #define PRUNE_RUN_US 60000000
 #define PRUNE_BATCHES_MAX 1000000
 
-/* In the order in which writers insert, so that they never wait for each other in a circle. The id of what the key made
- * stays in payments; only the right to replay it ends. */
+/* In the order in which writers insert, so that they never wait for each other in a circle. The id of what
+ * the key made stays in payments; only the right to replay it ends. */
 static const char prune_sql[] =
     "DELETE FROM idempotency_keys k USING ("
     " SELECT account_id, livemode, operation, target, key FROM idempotency_keys"
@@ -46,7 +46,8 @@ int prune_run(const struct settings *settings) {
             break;
         }
     }
-    printf("deleted %lld idempotency keys older than %lld hours\n", deleted, (long long)settings->idempotency_hours);
+    printf("deleted %lld idempotency keys older than %lld hours\n", deleted,
+           (long long)settings->idempotency_hours);
     pg_close(&pg);
     return status;
 }

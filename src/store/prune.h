@@ -4,8 +4,9 @@
 
 #include "settings.h"
 
-/* Deletes keys older than settings->idempotency_hours in batches, in key order, skipping rows that somebody holds, beside
- * running servers. Says on stdout how many. Returns an exit code: 0, 1 (refused), 69 (no database). Not thread-safe. */
+/* Deletes keys older than settings->idempotency_hours in batches, in key order, skipping rows that somebody
+ * holds, beside running servers. Says on stdout how many. Returns an exit code: 0, 1 (refused), 69 (no
+ * database). Not thread-safe. */
 int prune_run(const struct settings *settings);
 
 #endif

@@ -11,16 +11,19 @@
 
 static const struct pg_statement get_statement = {
     STATEMENT_GET, "get",
-    "SELECT i.place, " PAYMENT_COLUMNS("p")
-    " FROM unnest($1::int4[], $2::bool[], $3::text[]) WITH ORDINALITY AS i (account_id, livemode, id, place)"
-    " JOIN payments p ON p.account_id = i.account_id AND p.livemode = i.livemode AND p.id = i.id"};
+    "SELECT i.place, " PAYMENT_COLUMNS(
+        "p") " FROM unnest($1::int4[], $2::bool[], $3::text[]) WITH ORDINALITY AS i (account_id, livemode, "
+             "id, place)"
+             " JOIN payments p ON p.account_id = i.account_id AND p.livemode = i.livemode AND p.id = i.id"};
 
-/* Ids start with their time, so newest first is the index read backwards, and every bound is a bound on the id. */
+/* Ids start with their time, so newest first is the index read backwards, and every bound is a bound on the
+ * id. */
 static const struct pg_statement list_statement = {
     STATEMENT_LIST, "list",
     "SELECT " PAYMENT_COLUMNS("p") " FROM payments p WHERE p.account_id = $1::int4 AND p.livemode = $2::bool"
-    " AND p.id < $3::text AND p.id >= $4::text AND ($5::int2 = 0 OR p.status = $5) AND ($6::text = '' OR p.currency = $6)"
-    " ORDER BY p.account_id DESC, p.livemode DESC, p.id DESC LIMIT $7::int4"};
+                                   " AND p.id < $3::text AND p.id >= $4::text AND ($5::int2 = 0 OR p.status "
+                                   "= $5) AND ($6::text = '' OR p.currency = $6)"
+                                   " ORDER BY p.account_id DESC, p.livemode DESC, p.id DESC LIMIT $7::int4"};
 
 static void read_run(struct lane *lane, struct pg *pg, void *scratch, struct op **ops, int count);
 
@@ -63,7 +66,8 @@ static int64_t run_deadline_us(struct op *const *ops, int count) {
     return deadline_us < limit_us ? deadline_us : limit_us;
 }
 
-static bool bind_get(struct read_scratch *scratch, struct op *const *ops, int count, struct pg_parameters *parameters) {
+static bool bind_get(struct read_scratch *scratch, struct op *const *ops, int count,
+                     struct pg_parameters *parameters) {
     struct array *a = scratch->arrays;
     array_begin(&a[0], ARRAY_INT4);
     array_begin(&a[1], ARRAY_BOOL);
@@ -78,7 +82,8 @@ static bool bind_get(struct read_scratch *scratch, struct op *const *ops, int co
     return arrays_bind(a, GET_ARRAYS, parameters);
 }
 
-static struct pg_answer ask_get(struct pg *pg, struct read_scratch *scratch, struct op *const *ops, int count) {
+static struct pg_answer ask_get(struct pg *pg, struct read_scratch *scratch, struct op *const *ops,
+                                int count) {
     struct pg_parameters parameters;
     if (!bind_get(scratch, ops, count, &parameters)) {
         return (struct pg_answer){.outcome = PG_NOT_SENT};
@@ -103,7 +108,8 @@ static void finish_get(const PGresult *result, struct op **ops, int count) {
     }
 }
 
-static struct pg_answer ask_list(struct pg *pg, struct read_scratch *scratch, struct op *const *ops, int count) {
+static struct pg_answer ask_list(struct pg *pg, struct read_scratch *scratch, struct op *const *ops,
+                                 int count) {
     (void)scratch;
     const struct list *list = (const struct list *)ops[0];
     const struct list_filter *filter = list->filter;
@@ -117,10 +123,9 @@ static struct pg_answer ask_list(struct pg *pg, struct read_scratch *scratch, st
     if (filter->after[0] != '\0' && strcmp(filter->after, below) < 0) {
         below = filter->after;
     }
-    struct pg_parameters parameters = {
-        .count = 7,
-        .values = {account, list->caller->livemode ? "t" : "f", below, filter->created_from, status, filter->currency,
-                   limit}};
+    struct pg_parameters parameters = {.count = 7,
+                                       .values = {account, list->caller->livemode ? "t" : "f", below,
+                                                  filter->created_from, status, filter->currency, limit}};
     return pg_run(pg, &list_statement, &parameters, run_deadline_us(ops, count));
 }
 
@@ -155,8 +160,8 @@ static void read_run(struct lane *lane, struct pg *pg, void *scratch, struct op 
             return;
         }
         if (answer.outcome == PG_REFUSED) {
-            log_event(LOG_ERROR, "read_refused", "PostgreSQL refused a read with SQLSTATE %s: %s", answer.sqlstate,
-                      pg_message(pg));
+            log_event(LOG_ERROR, "read_refused", "PostgreSQL refused a read with SQLSTATE %s: %s",
+                      answer.sqlstate, pg_message(pg));
             clock_sleep_ms(50);
         }
     }
@@ -171,15 +176,15 @@ static enum store_result ask(struct store *store, struct op *op) {
     return op_wait(op);
 }
 
-enum store_result store_get(struct store *store, const struct caller *caller, const char *id, int64_t deadline_us,
-                            struct record *record) {
+enum store_result store_get(struct store *store, const struct caller *caller, const char *id,
+                            int64_t deadline_us, struct record *record) {
     struct get get = {.caller = caller, .id = id, .record = record};
     op_init(&get.op, &get_kind, deadline_us);
     return ask(store, &get.op);
 }
 
-enum store_result store_list(struct store *store, const struct caller *caller, const struct list_filter *filter,
-                             int64_t deadline_us, struct page *page) {
+enum store_result store_list(struct store *store, const struct caller *caller,
+                             const struct list_filter *filter, int64_t deadline_us, struct page *page) {
     struct list list = {.caller = caller, .filter = filter, .page = page};
     *page = (struct page){.count = 0};
     op_init(&list.op, &list_kind, deadline_us);

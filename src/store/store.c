@@ -6,25 +6,29 @@
 
 #include "obs/log.h"
 #include "obs/metrics.h"
-#include "store/write.h"
 #include "store/migrate.h"
+#include "store/write.h"
 #include "sys/clock.h"
 
 #define STATEMENT_TIMEOUT_MS 2000
-#define BATCH_LOCK_TIMEOUT_MS 250     /* longer than any commit of ours takes; one stuck key must not stop a writer */
-#define QUARANTINE_LOCK_TIMEOUT_MS 50 /* tried one by one, again and again, so that each waits little for the others */
+#define BATCH_LOCK_TIMEOUT_MS                                                                                \
+    250 /* longer than any commit of ours takes; one stuck key must not stop a writer */
+#define QUARANTINE_LOCK_TIMEOUT_MS                                                                           \
+    50                      /* tried one by one, again and again, so that each waits little for the others */
 #define STATE_RUN_US 500000 /* with the half second between looks, the state is no older than a second */
 #define GET_BATCH_MAX 64
 
 static const char *const state_names[] = {"ready", "not configured", "unreachable", "migrations pending",
                                           "schema too new"};
 
-/* What the schema says of itself: the newest migration, and whether one needs a binary that knows more than ours. */
-static const char state_sql[] =
-    "SELECT coalesce(max(version), 0), coalesce(max(breaks_before), 0), pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text"
-    " FROM schema_migrations, pg_current_snapshot() s GROUP BY 3, 4";
+/* What the schema says of itself: the newest migration, and whether one needs a binary that knows more than
+ * ours. */
+static const char state_sql[] = "SELECT coalesce(max(version), 0), coalesce(max(breaks_before), 0), "
+                                "pg_snapshot_xmin(s)::text, pg_snapshot_xmax(s)::text"
+                                " FROM schema_migrations, pg_current_snapshot() s GROUP BY 3, 4";
 
-/* The feed shows what is older than every running transaction. While the oldest of them stays the same, it lags. */
+/* The feed shows what is older than every running transaction. While the oldest of them stays the same, it
+ * lags. */
 static void note_feed_lag(struct store *store, uint64_t xmin, uint64_t xmax) {
     int64_t now_us = clock_monotonic_us();
     if (xmin != store->feed_xmin || xmin == xmax) {
@@ -84,18 +88,32 @@ static bool start_lanes(struct store *store) {
     const struct settings *s = store->settings;
     const struct pg_session batch = {BATCH_LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS};
     const struct pg_session alone = {QUARANTINE_LOCK_TIMEOUT_MS, STATEMENT_TIMEOUT_MS};
-    const struct lane_options writers = {
-        .name = "writers", .threads = (int)s->db_writers, .depth_max = (int)s->queue_max,
-        .batch_max = (int)s->batch_rows_max, .session = batch, .scratch_new = write_scratch_new,
-        .scratch_free = write_scratch_free, .measured = true, .store = store};
-    const struct lane_options quarantine = {
-        .name = "quarantine", .threads = 1, .depth_max = (int)s->queue_max, .batch_max = 1, .session = alone,
-        .scratch_new = write_scratch_new, .scratch_free = write_scratch_free,
-        .idle = refresh_state, .store = store};
-    const struct lane_options readers = {
-        .name = "readers", .threads = (int)s->db_readers, .depth_max = (int)s->queue_max, .batch_max = GET_BATCH_MAX,
-        .session = batch, .scratch_new = read_scratch_new, .scratch_free = read_scratch_free,
-        .store = store};
+    const struct lane_options writers = {.name = "writers",
+                                         .threads = (int)s->db_writers,
+                                         .depth_max = (int)s->queue_max,
+                                         .batch_max = (int)s->batch_rows_max,
+                                         .session = batch,
+                                         .scratch_new = write_scratch_new,
+                                         .scratch_free = write_scratch_free,
+                                         .measured = true,
+                                         .store = store};
+    const struct lane_options quarantine = {.name = "quarantine",
+                                            .threads = 1,
+                                            .depth_max = (int)s->queue_max,
+                                            .batch_max = 1,
+                                            .session = alone,
+                                            .scratch_new = write_scratch_new,
+                                            .scratch_free = write_scratch_free,
+                                            .idle = refresh_state,
+                                            .store = store};
+    const struct lane_options readers = {.name = "readers",
+                                         .threads = (int)s->db_readers,
+                                         .depth_max = (int)s->queue_max,
+                                         .batch_max = GET_BATCH_MAX,
+                                         .session = batch,
+                                         .scratch_new = read_scratch_new,
+                                         .scratch_free = read_scratch_free,
+                                         .store = store};
     metric_set(METRIC_DB_CONNECTIONS_MAX, s->db_writers + s->db_readers + 1);
     metric_set(METRIC_QUEUE_CAPACITY, s->queue_max);
     return lane_start(&store->quarantine, s, &quarantine) && lane_start(&store->writers, s, &writers) &&

@@ -1,6 +1,6 @@
-/* PostgreSQL: where money is written. Group commit, idempotency in the write's own transaction, unknown outcomes
- * resolved (design, decisions 1 to 3). Callers block until their answer is known or their deadline passes; every
- * function here is thread-safe unless it says otherwise. */
+/* PostgreSQL: where money is written. Group commit, idempotency in the write's own transaction, unknown
+ * outcomes resolved (design, decisions 1 to 3). Callers block until their answer is known or their deadline
+ * passes; every function here is thread-safe unless it says otherwise. */
 #ifndef PAYFLOW_STORE_STORE_H
 #define PAYFLOW_STORE_STORE_H
 
@@ -12,11 +12,12 @@
 
 struct store;
 
-/* Starts the lanes' threads, which connect behind and heal by themselves; an unreachable database is no failure.
- * NULL only without memory or threads. `settings` must outlive the store. */
+/* Starts the lanes' threads, which connect behind and heal by themselves; an unreachable database is no
+ * failure. NULL only without memory or threads. `settings` must outlive the store. */
 struct store *store_start(const struct settings *settings);
 
-/* Answers what waits with STORE_UNAVAILABLE, lets what was sent finish (bounded by its deadline), ends the threads, frees. */
+/* Answers what waits with STORE_UNAVAILABLE, lets what was sent finish (bounded by its deadline), ends the
+ * threads, frees. */
 void store_stop(struct store *store);
 
 /* What /ready says, from a state no older than a second. Never blocks. */
@@ -31,9 +32,9 @@ enum store_state store_state(const struct store *store);
 
 enum store_result {
     STORE_OK = 0,
-    STORE_REPLAYED,    /* the key was used before by an equal request: the record is what it answered then */
-    STORE_KEY_REUSED,  /* the key was used before by a different request */
-    STORE_IN_FLIGHT,   /* another transaction holds the key beyond the deadline; nothing done here */
+    STORE_REPLAYED,   /* the key was used before by an equal request: the record is what it answered then */
+    STORE_KEY_REUSED, /* the key was used before by a different request */
+    STORE_IN_FLIGHT,  /* another transaction holds the key beyond the deadline; nothing done here */
     STORE_NOT_FOUND,
     STORE_ILLEGAL,     /* the payment's state does not allow the step; the record is as it is */
     STORE_AMOUNT,      /* more than what may be captured or refunded; the record is as it is */
@@ -70,16 +71,18 @@ struct refund {
 struct record {
     struct payment payment;
     struct refund refund; /* what a STEP_REFUND made; else empty */
-    char *memory; /* freed by record_free; NULL if the texts are the caller's own */
+    char *memory;         /* freed by record_free; NULL if the texts are the caller's own */
 };
 
 void record_free(struct record *record);
 
-/* Records a new payment. In: record->payment whole (id made, status pending), its texts the caller's own and valid
- * until the call returns. Out: on STORE_OK the same; on STORE_REPLAYED the payment as it was created first. On
- * STORE_UNKNOWN record->payment.id is the id to name. deadline_us: clock_monotonic_us by when the call returns. */
+/* Records a new payment. In: record->payment whole (id made, status pending), its texts the caller's own and
+ * valid until the call returns. Out: on STORE_OK the same; on STORE_REPLAYED the payment as it was created
+ * first. On STORE_UNKNOWN record->payment.id is the id to name. deadline_us: clock_monotonic_us by when the
+ * call returns. */
 MUST_CHECK enum store_result store_create(struct store *store, const struct caller *caller,
-                                          const struct idempotency *key, int64_t deadline_us, struct record *record);
+                                          const struct idempotency *key, int64_t deadline_us,
+                                          struct record *record);
 
 /* What a step after the creation asks for. */
 struct step_request {
@@ -89,11 +92,12 @@ struct step_request {
     struct slice reason;  /* of a refund; optional */
 };
 
-/* Carries out one step of the caller's payment: locks it, applies core's table, records state, event and key in one
- * transaction. Out: on STORE_OK and STORE_REPLAYED the payment as the step left it (and the refund), on STORE_ILLEGAL and
- * STORE_AMOUNT the payment as it stands. */
-MUST_CHECK enum store_result store_step(struct store *store, const struct caller *caller, const struct idempotency *key,
-                                        const struct step_request *request, int64_t deadline_us, struct record *record);
+/* Carries out one step of the caller's payment: locks it, applies core's table, records state, event and key
+ * in one transaction. Out: on STORE_OK and STORE_REPLAYED the payment as the step left it (and the refund),
+ * on STORE_ILLEGAL and STORE_AMOUNT the payment as it stands. */
+MUST_CHECK enum store_result store_step(struct store *store, const struct caller *caller,
+                                        const struct idempotency *key, const struct step_request *request,
+                                        int64_t deadline_us, struct record *record);
 
 /* Reads one payment of the caller's account and mode. */
 MUST_CHECK enum store_result store_get(struct store *store, const struct caller *caller, const char *id,
@@ -116,9 +120,11 @@ struct page {
     bool has_more;
 };
 
-/* Reads one page of payments, newest first. The caller frees the page with page_free, also after a failure. */
+/* Reads one page of payments, newest first. The caller frees the page with page_free, also after a failure.
+ */
 MUST_CHECK enum store_result store_list(struct store *store, const struct caller *caller,
-                                        const struct list_filter *filter, int64_t deadline_us, struct page *page);
+                                        const struct list_filter *filter, int64_t deadline_us,
+                                        struct page *page);
 void page_free(struct page *page);
 
 /* One event of a payment's history. Texts are valid as long as the list that holds it. */
@@ -147,16 +153,18 @@ struct event_list {
 };
 void event_list_free(struct event_list *list);
 
-/* Reads up to `limit` events of one payment after number `after_n`, in order. STORE_NOT_FOUND if the caller has no such
- * payment. The caller frees the list, also after a failure; so for the two below. */
-MUST_CHECK enum store_result store_events(struct store *store, const struct caller *caller, const char *payment_id,
-                                          int32_t after_n, int limit, int64_t deadline_us, struct event_list *list);
+/* Reads up to `limit` events of one payment after number `after_n`, in order. STORE_NOT_FOUND if the caller
+ * has no such payment. The caller frees the list, also after a failure; so for the two below. */
+MUST_CHECK enum store_result store_events(struct store *store, const struct caller *caller,
+                                          const char *payment_id, int32_t after_n, int limit,
+                                          int64_t deadline_us, struct event_list *list);
 
-/* Reads up to `limit` events of the caller's account and mode after a place in the feed. Only events whose transaction
- * is older than every transaction that still runs are shown, so that none can appear before one that was read
- * (decision 12). */
-MUST_CHECK enum store_result store_feed(struct store *store, const struct caller *caller, struct feed_place after,
-                                        int limit, int64_t deadline_us, struct event_list *list);
+/* Reads up to `limit` events of the caller's account and mode after a place in the feed. Only events whose
+ * transaction is older than every transaction that still runs are shown, so that none can appear before one
+ * that was read (decision 12). */
+MUST_CHECK enum store_result store_feed(struct store *store, const struct caller *caller,
+                                        struct feed_place after, int limit, int64_t deadline_us,
+                                        struct event_list *list);
 
 struct refund_list {
     struct refund *refunds;
@@ -167,10 +175,11 @@ struct refund_list {
 };
 void refund_list_free(struct refund_list *list);
 
-/* Reads up to `limit` refunds of one payment, newest first, below the id `after` ("" from the newest). STORE_NOT_FOUND as
- * above. */
-MUST_CHECK enum store_result store_refunds(struct store *store, const struct caller *caller, const char *payment_id,
-                                           const char *after, int limit, int64_t deadline_us, struct refund_list *list);
+/* Reads up to `limit` refunds of one payment, newest first, below the id `after` ("" from the newest).
+ * STORE_NOT_FOUND as above. */
+MUST_CHECK enum store_result store_refunds(struct store *store, const struct caller *caller,
+                                           const char *payment_id, const char *after, int limit,
+                                           int64_t deadline_us, struct refund_list *list);
 
 /* Seconds by which the feed lags: how long the oldest running transaction has held its end back. */
 double store_feed_lag_s(const struct store *store);
@@ -186,8 +195,9 @@ struct api_key {
     int64_t expires_at_ms; /* 0: never */
 };
 
-/* Looks up a key that is neither revoked nor expired by the SHA-256 of its text. STORE_NOT_FOUND if there is none. */
-MUST_CHECK enum store_result store_key(struct store *store, const uint8_t hash[FINGERPRINT_BYTES], int64_t deadline_us,
-                                       struct api_key *key);
+/* Looks up a key that is neither revoked nor expired by the SHA-256 of its text. STORE_NOT_FOUND if there is
+ * none. */
+MUST_CHECK enum store_result store_key(struct store *store, const uint8_t hash[FINGERPRINT_BYTES],
+                                       int64_t deadline_us, struct api_key *key);
 
 #endif

@@ -4,8 +4,9 @@
 
 #include "settings.h"
 
-/* Runs every check in one snapshot and says on stdout what it looked at and what it found. Returns an exit code: 0 (all
- * agree), 1 (something does not, or a check failed), 69 (no database). Changes nothing. Not thread-safe. */
+/* Runs every check in one snapshot and says on stdout what it looked at and what it found. Returns an exit
+ * code: 0 (all agree), 1 (something does not, or a check failed), 69 (no database). Changes nothing. Not
+ * thread-safe. */
 int verify_run(const struct settings *settings);
 
 #endif

@@ -39,19 +39,20 @@ struct slice write_fingerprint(const struct write *write);
 /* True if the fingerprint in that column is this write's own. */
 bool write_same_request(const struct write *write, const PGresult *result, int row, int column);
 
-/* Sends the write through the lanes and waits for its result; duplicates within the process join the one that came first. */
-MUST_CHECK enum store_result write_carry_out(struct store *store, struct write *write, const struct op_kind *kind,
-                                             int64_t deadline_us);
+/* Sends the write through the lanes and waits for its result; duplicates within the process join the one that
+ * came first. */
+MUST_CHECK enum store_result write_carry_out(struct store *store, struct write *write,
+                                             const struct op_kind *kind, int64_t deadline_us);
 
-/* How long one run on PostgreSQL may take: until the first of the operations expires, at least half a second, at most
- * the statement time-out and a second. */
+/* How long one run on PostgreSQL may take: until the first of the operations expires, at least half a second,
+ * at most the statement time-out and a second. */
 int64_t write_run_deadline_us(struct op *const *ops, int count);
 
 /* After PG_LOST: marks every operation as sent without an answer. */
 void write_mark_sent(struct op **ops, int count);
 
-/* After a refusal for contention: from a batch all go to quarantine, where each is tried alone and the stuck ones wait
- * without stopping the others; in quarantine the one goes to the end of the queue. */
+/* After a refusal for contention: from a batch all go to quarantine, where each is tried alone and the stuck
+ * ones wait without stopping the others; in quarantine the one goes to the end of the queue. */
 void write_quarantine(struct lane *lane, struct op **ops, int count);
 
 #endif
