@@ -102,7 +102,7 @@ static int serve(const struct settings *settings) {
     int status = EXIT_SOFTWARE;
     api.store = store_start(settings);
     api.cache = cache_start(settings, error, sizeof error);
-    api.keys = key_cache_new();
+    api.keys = key_cache_new(settings->key_cache_ms);
     if (api.store == NULL || api.cache == NULL || api.keys == NULL) {
         log_event(LOG_CRITICAL, "not_started", "%s",
                   api.cache == NULL && api.store != NULL ? error : "out of memory or threads");

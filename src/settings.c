@@ -78,6 +78,8 @@ static const struct setting table[] = {
      "File of the authorities that may vouch for Redis"},
     {"REDIS_TIMEOUT_MS", NUMBER, AT(redis_timeout_ms), "20", 1, 1000, NULL, false,
      "A check waits this long for Redis"},
+    {"KEY_CACHE_MS", NUMBER, AT(key_cache_ms), "30000", 0, 30000, NULL, false,
+     "A checked API key is trusted this long; a revocation is felt within it"},
     {"RATE_LIMIT", NUMBER, AT(rate_limit), "0", 0, 100000000, NULL, false,
      "Requests a minute of one account; 0: no limit"},
     {"RATE_LIMIT_ADDRESS", NUMBER, AT(rate_limit_address), "0", 0, 100000000, NULL, false,

@@ -42,6 +42,7 @@ struct settings {
     const char *redis_ca;     /* REDIS_CA: a file of PEM certificates */
     int64_t redis_timeout_ms; /* REDIS_TIMEOUT_MS, 20 */
     /* limits */
+    int64_t key_cache_ms;       /* KEY_CACHE_MS, 0..30000, 30000: a checked API key is trusted this long */
     int64_t rate_limit;         /* RATE_LIMIT, requests a minute an account, 0 = none */
     int64_t rate_limit_address; /* RATE_LIMIT_ADDRESS, requests a minute a client address without a key, 0 =
                                    none */

@@ -9,8 +9,7 @@
 
 #define CACHE_SETS 256
 #define CACHE_WAYS 4
-#define CACHE_TTL_US 30000000 /* a revocation is felt everywhere within this */
-#define KEY_DIGITS 64         /* 256 random bits in hex */
+#define KEY_DIGITS 64 /* 256 random bits in hex */
 #define ADDRESS_SIZE 64
 #define MINUTE_MS 60000
 
@@ -23,15 +22,20 @@ struct cached_key {
 };
 
 struct key_cache {
+    int64_t trust_us; /* a revocation is felt everywhere within this */
     struct {
         pthread_mutex_t lock;
         struct cached_key ways[CACHE_WAYS];
     } sets[CACHE_SETS];
 };
 
-struct key_cache *key_cache_new(void) {
+struct key_cache *key_cache_new(int64_t trust_ms) {
     struct key_cache *cache = calloc(1, sizeof *cache);
-    for (size_t i = 0; cache != NULL && i < CACHE_SETS; i++) {
+    if (cache == NULL) {
+        return NULL;
+    }
+    cache->trust_us = trust_ms * 1000;
+    for (size_t i = 0; i < CACHE_SETS; i++) {
         pthread_mutex_init(&cache->sets[i].lock, NULL);
     }
     return cache;
@@ -51,7 +55,7 @@ static bool cache_find(struct key_cache *cache, const uint8_t *hash, struct api_
     pthread_mutex_lock(&cache->sets[set].lock);
     for (size_t i = 0; i < CACHE_WAYS && !found; i++) {
         const struct cached_key *way = &cache->sets[set].ways[i];
-        found = way->checked_us != 0 && now_us - way->checked_us < CACHE_TTL_US &&
+        found = way->checked_us != 0 && now_us - way->checked_us < cache->trust_us &&
                 memcmp(way->hash, hash, FINGERPRINT_BYTES) == 0;
         if (found) {
             *key = way->key;

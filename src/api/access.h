@@ -11,9 +11,9 @@ MUST_CHECK bool access_check(struct api *api, const struct http_request *request
                              struct http_response *response, enum key_scope scope, struct caller *caller,
                              struct api_key *key);
 
-/* The cache of checked keys: one a process. NULL without memory. */
+/* The cache of checked keys, which are trusted for `trust_ms`: one a process. NULL without memory. */
 struct key_cache;
-struct key_cache *key_cache_new(void);
+struct key_cache *key_cache_new(int64_t trust_ms);
 void key_cache_free(struct key_cache *cache);
 
 /* The address that limits count a request without a key under: the peer's, or the entry of X-Forwarded-For

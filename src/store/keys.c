@@ -174,7 +174,7 @@ static int revoke(struct pg *pg, const char *id) {
 }
 
 int keys_run(const struct settings *settings, int argc, char **argv) {
-    struct key_request request;
+    struct key_request request = {.account = NULL};
     struct pg pg;
     const struct pg_session session = {.lock_timeout_ms = 5000, .statement_timeout_ms = 5000};
     bool creates = argc > 0 && strcmp(argv[0], "create") == 0 && read_request(argc - 1, argv + 1, &request);
