@@ -9,6 +9,7 @@
 #include "healthcheck.h"
 #include "obs/log.h"
 #include "settings.h"
+#include "smoke.h"
 #include "store/keys.h"
 #include "store/migrate.h"
 #include "store/prune.h"
@@ -29,6 +30,7 @@ static const char usage[] =
     "  keys         make, list and revoke API keys\n"
     "  verify       prove that payments, refunds and history agree\n"
     "  prune        delete idempotency keys that are old enough\n"
+    "  smoke        make and read back a payment at SMOKE_URL with the test key SMOKE_KEY; exit 0 or 1\n"
     "  healthcheck  exit 0 if the server on this machine's PORT is healthy, else 1\n"
     "  config       print the settings in force, secrets hidden (--markdown: the table of all settings)\n"
     "  version      print the version of the binary and of what is linked into it\n"
@@ -145,6 +147,9 @@ static int run_command(const char *command, int argc, char **argv, const struct 
     if (strcmp(command, "config") == 0) {
         return config(settings, argc > 0);
     }
+    if (strcmp(command, "smoke") == 0) {
+        return smoke_run(settings);
+    }
     if (!settings_database_configured(settings)) {
         fprintf(stderr, "payflow %s: no database is configured; set DB_HOST or DATABASE_URL\n", command);
         return EXIT_CONFIG;
@@ -160,8 +165,8 @@ static int run_command(const char *command, int argc, char **argv, const struct 
 
 int main(int argc, char **argv) {
     const char *command = argc > 1 ? argv[1] : "serve";
-    static const char *const commands[] = {"serve", "migrate", "keys",       "verify",
-                                           "prune", "config",  "healthcheck"};
+    static const char *const commands[] = {"serve", "migrate", "keys",  "verify",
+                                           "prune", "config",  "smoke", "healthcheck"};
     bool known = false;
     bool markdown = argc == 3 && strcmp(command, "config") == 0 && strcmp(argv[2], "--markdown") == 0;
     if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || strcmp(command, "help") == 0) {

@@ -48,6 +48,11 @@ struct settings {
                                    none */
     int64_t rate_burst;         /* RATE_BURST */
     int64_t max_instances; /* MAX_INSTANCES, 1..1000, 1: the limiter inside the process takes limit / this */
+    /* payflow smoke */
+    const char *smoke_url; /* SMOKE_URL: http or https, the revision to ask */
+    const char *smoke_key; /* SMOKE_KEY (secret): a test API key */
+    int64_t smoke_rounds;  /* SMOKE_ROUNDS, 1..1000, 1 */
+    int64_t smoke_limit_s; /* SMOKE_LIMIT_S, 1..600, 60 */
     /* logs */
     enum log_level log_level;   /* LOG_LEVEL: debug, info (default), warning, error */
     const char *log_format;     /* LOG_FORMAT: json, text, auto (default: text on a terminal) */
