@@ -54,13 +54,12 @@ void api_payment_create(const struct http_request *request, struct http_response
         payment_draft_fingerprint(&draft, key.fingerprint);
     }
     give_identity(&record.payment, caller.livemode);
-    char id[ID_SIZE];
-    memcpy(id, record.payment.id, sizeof id);
     enum store_result result = store_create(api->store, &caller, &key, request->deadline_us, &record);
     if (result == STORE_OK || result == STORE_REPLAYED) {
         answer_created(response, &record.payment, result == STORE_REPLAYED);
     } else {
-        api_store_problem(request, response, result, result == STORE_UNKNOWN ? id : NULL, NULL);
+        api_store_problem(request, response, result, result == STORE_UNKNOWN ? record.payment.id : NULL,
+                          NULL);
     }
     metrics_payment(api_outcome(result, OUTCOME_CREATED), draft.payment.currency->code, caller.livemode);
     record_free(&record);

@@ -160,7 +160,13 @@ static int finish_known(struct pg *pg, struct write_scratch *scratch, struct op 
     if (!arrays_bind(a, BEFORE_ARRAYS, &parameters)) {
         return count;
     }
-    struct pg_answer answer = pg_run(pg, &before_statement, &parameters, write_run_deadline_us(ops, count));
+    struct pg_answer answer = pg_run(pg, &before_statement, &parameters, ops_run_deadline_us(ops, count));
+    if (answer.outcome == PG_REFUSED) {
+        log_event(LOG_WARNING, "lookup_refused",
+                  "PostgreSQL refused to look up %d payments with SQLSTATE %s: %s", count, answer.sqlstate,
+                  pg_message(pg));
+        clock_sleep_ms(10);
+    }
     if (answer.outcome != PG_OK) {
         return count;
     }
@@ -190,7 +196,7 @@ static void run_batch(struct lane *lane, struct pg *pg, struct write_scratch *sc
 static int refused(struct lane *lane, struct pg *pg, struct write_scratch *scratch, struct op **ops,
                    int count, const char *sqlstate) {
     if (pg_is_contention(sqlstate)) {
-        write_quarantine(lane, ops, count);
+        write_quarantine(lane, ops, count, sqlstate);
         return 0;
     }
     metric_add(METRIC_BATCH_RETRIES, 1);
@@ -220,7 +226,7 @@ static void run_batch(struct lane *lane, struct pg *pg, struct write_scratch *sc
     bool resolving = false;
     while ((count = ops_drop_expired(ops, count)) > 0) {
         struct pg_parameters parameters;
-        if (!lane_reconnect(pg, ops_deadline_us(ops, count))) {
+        if (!lane_reconnect(pg, ops, count)) {
             continue;
         }
         if (!bind_create(scratch, ops, count, &parameters)) {
@@ -228,8 +234,7 @@ static void run_batch(struct lane *lane, struct pg *pg, struct write_scratch *sc
             continue;
         }
         int64_t sent_us = clock_monotonic_us();
-        struct pg_answer answer =
-            pg_run(pg, &create_statement, &parameters, write_run_deadline_us(ops, count));
+        struct pg_answer answer = pg_run(pg, &create_statement, &parameters, ops_run_deadline_us(ops, count));
         if (answer.outcome == PG_LOST) {
             write_mark_sent(ops, count);
             resolving = true;

@@ -6,7 +6,6 @@
 #include "store/internal.h"
 #include "sys/clock.h"
 
-#define READ_RUN_US 3000000
 #define EVENT_COLUMNS                                                                                        \
     "e.epoch, e.xid::text, e.seq, (extract(epoch FROM e.created_at) * 1000)::int8, e.n, e.step, e.status,"   \
     " e.amount_minor, e.captured_minor, e.refunded_minor, p.currency, e.livemode, e.payment_id,"             \
@@ -57,12 +56,11 @@ static void query_run(struct lane *lane, struct pg *pg, void *scratch, struct op
     (void)scratch;
     struct query *query = (struct query *)ops[0];
     while ((count = ops_drop_expired(ops, count)) > 0) {
-        int64_t limit_us = clock_monotonic_us() + READ_RUN_US;
-        if (!lane_reconnect(pg, query->op.deadline_us)) {
+        if (!lane_reconnect(pg, ops, count)) {
             continue;
         }
-        struct pg_answer answer = pg_run(pg, query->statement, &query->parameters,
-                                         query->op.deadline_us < limit_us ? query->op.deadline_us : limit_us);
+        struct pg_answer answer =
+            pg_run(pg, query->statement, &query->parameters, ops_run_deadline_us(ops, count));
         if (answer.outcome == PG_OK) {
             enum store_result result = query->read(answer.result, query->out, query->limit);
             PQclear(answer.result);

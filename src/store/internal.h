@@ -29,8 +29,9 @@ struct store {
     struct lane quarantine; /* writes whose lock somebody holds, one at a time; and the look at the database's
                                state */
     struct lane readers;
-    struct keymap keys; /* keys in flight in this process */
-    _Atomic int state;  /* enum store_state */
+    struct keymap keys;        /* keys in flight in this process */
+    _Atomic int state;         /* enum store_state */
+    _Atomic int64_t looked_us; /* when it was found so */
     _Atomic int64_t feed_lag_us;
     uint64_t feed_xmin; /* these two are the quarantine thread's own */
     int64_t feed_moved_us;

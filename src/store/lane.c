@@ -9,6 +9,8 @@
 
 #define IDLE_US 500000            /* how often an idle thread looks after its connection */
 #define DOWN_FAIL_FAST_US 1000000 /* away for longer: callers are answered at once */
+#define RUN_MIN_US 500000
+#define RUN_MAX_US 3000000
 
 void op_init(struct op *op, const struct op_kind *kind, int64_t deadline_us) {
     *op = (struct op){.kind = kind, .deadline_us = deadline_us, .result = STORE_UNAVAILABLE};
@@ -33,7 +35,6 @@ static void depth_changed(struct lane *lane, int by) {
 }
 
 static void push(struct lane *lane, struct op *op, bool first) {
-    op->waiting = true;
     atomic_store_explicit(&op->lane, lane, memory_order_relaxed);
     op->next = first ? lane->head : NULL;
     if (first) {
@@ -91,11 +92,16 @@ void lane_pass(struct lane *lane, struct op *op, bool first) {
     }
 }
 
-/* Takes the operation out of the queue; false if a thread has it already. */
+/* Takes the operation out of the queue; false if a thread has it already. One word says whether it waits and
+ * where: were they two, the look at one could come before the operation went to another lane, and the look at
+ * the other after. */
 static bool take_back(struct op *op) {
     struct lane *lane = atomic_load_explicit(&op->lane, memory_order_relaxed);
+    if (lane == NULL) {
+        return false;
+    }
     pthread_mutex_lock(&lane->lock);
-    bool waiting = atomic_load_explicit(&op->lane, memory_order_relaxed) == lane && op->waiting;
+    bool waiting = atomic_load_explicit(&op->lane, memory_order_relaxed) == lane;
     if (waiting) {
         struct op *before = NULL;
         for (struct op *at = lane->head; at != op; at = at->next) { /* bounded by the queue's depth */
@@ -109,7 +115,7 @@ static bool take_back(struct op *op) {
         if (lane->tail == op) {
             lane->tail = before;
         }
-        op->waiting = false;
+        atomic_store_explicit(&op->lane, NULL, memory_order_relaxed);
         depth_changed(lane, -1);
     }
     pthread_mutex_unlock(&lane->lock);
@@ -154,18 +160,22 @@ int ops_drop_expired(struct op **ops, int count) {
     return left;
 }
 
-int64_t ops_deadline_us(struct op *const *ops, int count) {
+int64_t ops_run_deadline_us(struct op *const *ops, int count) {
+    int64_t now_us = clock_monotonic_us();
     int64_t deadline_us = ops[0]->deadline_us;
     for (int i = 1; i < count; i++) {
         if (ops[i]->deadline_us < deadline_us) {
             deadline_us = ops[i]->deadline_us;
         }
     }
-    return deadline_us;
+    if (deadline_us < now_us + RUN_MIN_US) {
+        return now_us + RUN_MIN_US;
+    }
+    return deadline_us > now_us + RUN_MAX_US ? now_us + RUN_MAX_US : deadline_us;
 }
 
-bool lane_reconnect(struct pg *pg, int64_t deadline_us) {
-    if (pg_connect(pg, deadline_us)) {
+bool lane_reconnect(struct pg *pg, struct op *const *ops, int count) {
+    if (pg_connect(pg, ops_run_deadline_us(ops, count))) {
         return true;
     }
     int64_t wait_ms = pg_backoff_left_ms(pg);
@@ -181,7 +191,7 @@ static int take(struct lane *lane, struct op **ops) {
     while (lane->head != NULL && lane->head->kind == kind && count < most) {
         struct op *op = lane->head;
         lane->head = op->next;
-        op->waiting = false;
+        atomic_store_explicit(&op->lane, NULL, memory_order_relaxed);
         ops[count++] = op;
     }
     if (lane->head == NULL) {

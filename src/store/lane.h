@@ -34,10 +34,10 @@ struct op {
     struct op *next;
     int64_t deadline_us;
     int64_t queued_us;
-    _Atomic(struct lane *) lane; /* where it was queued last */
-    bool waiting;                /* in that lane's queue; guarded by its lock */
-    bool sent;                   /* it was sent and its fate is not known: it may have been done */
-    bool contended;              /* a lock that it needs was held by somebody else */
+    /* In whose queue it waits, or NULL. Changes to and from a lane under that lane's lock only. */
+    _Atomic(struct lane *) lane;
+    bool sent;      /* it was sent and its fate is not known: it may have been done */
+    bool contended; /* a lock that it needs was held by somebody else */
     enum store_result result;
     _Atomic bool finished; /* set before done is posted: carries the caller's view of what the thread wrote */
     sem_t done;
@@ -100,11 +100,13 @@ enum store_result op_expired(const struct op *op);
  * left. */
 int ops_drop_expired(struct op **ops, int count);
 
-/* The earliest deadline of `count` > 0 operations. */
-int64_t ops_deadline_us(struct op *const *ops, int count);
+/* Until when `count` > 0 operations may keep PostgreSQL busy at once: until the first of them expires, but at
+ * least half a second, because a run that is cut short costs all of them the connection, and at most the
+ * statement time-out and a second. */
+int64_t ops_run_deadline_us(struct op *const *ops, int count);
 
 /* Makes sure of a connection for operations in hand. False after waiting a moment (look at the deadlines,
  * then call again). */
-MUST_CHECK bool lane_reconnect(struct pg *pg, int64_t deadline_us);
+MUST_CHECK bool lane_reconnect(struct pg *pg, struct op *const *ops, int count);
 
 #endif

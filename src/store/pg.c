@@ -63,10 +63,10 @@ static bool wait_socket(PGconn *conn, short events, int64_t deadline_us) {
     }
 }
 
-/* Starts a connection with everything that bounds it: keepalives and a user time-out find a dead peer, the
- * session's time-outs end what hangs on the server's side. Serving statements are all looked up by key, so
- * plans that read whole tables are switched off: one made while a table was empty must not be kept when it is
- * large. */
+/* Starts a connection with everything that bounds it: keepalives and user time-outs on both sides find a dead
+ * peer (what a dead client locked would stay locked for hours otherwise), the session's time-outs end what
+ * hangs on the server's side. Serving statements are all looked up by key, so plans that read whole tables
+ * are switched off: one made while a table was empty must not be kept when it is large. */
 static PGconn *start_connection(const struct pg *pg) {
     const struct settings *s = pg->settings;
     char port[16];
@@ -75,6 +75,8 @@ static PGconn *start_connection(const struct pg *pg) {
     snprintf(options, sizeof options,
              "-c lock_timeout=%d -c statement_timeout=%d -c idle_in_transaction_session_timeout=5000 "
              "-c client_connection_check_interval=2000 -c synchronous_commit=on "
+             "-c tcp_keepalives_idle=10 -c tcp_keepalives_interval=3 -c tcp_keepalives_count=3 "
+             "-c tcp_user_timeout=10000 "
              "-c default_transaction_isolation=read\\ committed -c timezone=UTC -c datestyle=ISO -c "
              "bytea_output=hex "
              "-c jit=off -c plan_cache_mode=force_generic_plan "
@@ -154,7 +156,10 @@ bool pg_alive(struct pg *pg) {
     }
     int64_t now_us = clock_monotonic_us();
     if (now_us - pg->used_us > IDLE_CHECK_US) {
-        if (PQconsumeInput(pg->conn) == 0 || PQstatus(pg->conn) != CONNECTION_OK) {
+        /* Twice: the first look may find the server's last words, and only the second that nothing follows
+         * them. */
+        if (PQconsumeInput(pg->conn) == 0 || PQconsumeInput(pg->conn) == 0 ||
+            PQstatus(pg->conn) != CONNECTION_OK) {
             pg_close(pg);
             return false;
         }
@@ -192,7 +197,7 @@ bool pg_connect(struct pg *pg, int64_t deadline_us) {
         metric_add(METRIC_DB_RECONNECTS, 1);
     }
     pg->was_up = true;
-    pg->backoff_ms = 0;
+    pg->proven = false;
     pg->used_us = clock_monotonic_us();
     return true;
 }
@@ -204,6 +209,9 @@ static struct pg_answer lost(struct pg *pg, const char *why) {
               message[0] == '\0' ? "no answer" : message);
     pg_close(pg);
     pg->was_up = false;
+    if (!pg->proven) {
+        back_off(pg); /* something takes connections only to drop them */
+    }
     return (struct pg_answer){.outcome = PG_LOST};
 }
 
@@ -225,6 +233,7 @@ static bool flush(struct pg *pg, int64_t deadline_us) {
  * that the transaction ended, and an error may still come in between. */
 static struct pg_answer read_answer(struct pg *pg, int64_t deadline_us) {
     struct pg_answer answer = {.outcome = PG_OK};
+    bool said_by_server = true;
     if (!flush(pg, deadline_us)) {
         return lost(pg, "while sending");
     }
@@ -246,16 +255,20 @@ static struct pg_answer read_answer(struct pg *pg, int64_t deadline_us) {
             continue;
         }
         const char *state = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+        said_by_server = said_by_server && state != NULL;
         answer.outcome = PG_REFUSED;
         snprintf(answer.sqlstate, sizeof answer.sqlstate, "%s", state == NULL ? "XX000" : state);
         PQclear(result);
     }
-    if (PQstatus(pg->conn) != CONNECTION_OK) {
-        /* Even a FATAL message leaves open whether the COMMIT before it happened. */
+    if (PQstatus(pg->conn) != CONNECTION_OK || !said_by_server) {
+        /* Even a FATAL message leaves open whether the COMMIT before it happened, and an error of libpq's own
+         * (out of memory for an answer) says nothing about it. */
         PQclear(answer.result);
         return lost(pg, "before the end of the transaction");
     }
     pg->used_us = clock_monotonic_us();
+    pg->proven = true;
+    pg->backoff_ms = 0;
     if (answer.outcome != PG_OK) {
         PQclear(answer.result);
         answer.result = NULL;

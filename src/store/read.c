@@ -7,7 +7,6 @@
 #include "sys/clock.h"
 
 #define GET_ARRAYS 3
-#define READ_RUN_US 3000000
 
 static const struct pg_statement get_statement = {
     STATEMENT_GET, "get",
@@ -60,12 +59,6 @@ void read_scratch_free(void *scratch) {
     free(arrays);
 }
 
-static int64_t run_deadline_us(struct op *const *ops, int count) {
-    int64_t limit_us = clock_monotonic_us() + READ_RUN_US;
-    int64_t deadline_us = ops_deadline_us(ops, count);
-    return deadline_us < limit_us ? deadline_us : limit_us;
-}
-
 static bool bind_get(struct read_scratch *scratch, struct op *const *ops, int count,
                      struct pg_parameters *parameters) {
     struct array *a = scratch->arrays;
@@ -88,7 +81,7 @@ static struct pg_answer ask_get(struct pg *pg, struct read_scratch *scratch, str
     if (!bind_get(scratch, ops, count, &parameters)) {
         return (struct pg_answer){.outcome = PG_NOT_SENT};
     }
-    return pg_run(pg, &get_statement, &parameters, run_deadline_us(ops, count));
+    return pg_run(pg, &get_statement, &parameters, ops_run_deadline_us(ops, count));
 }
 
 static void finish_get(const PGresult *result, struct op **ops, int count) {
@@ -126,7 +119,7 @@ static struct pg_answer ask_list(struct pg *pg, struct read_scratch *scratch, st
     struct pg_parameters parameters = {.count = 7,
                                        .values = {account, list->caller->livemode ? "t" : "f", below,
                                                   filter->created_from, status, filter->currency, limit}};
-    return pg_run(pg, &list_statement, &parameters, run_deadline_us(ops, count));
+    return pg_run(pg, &list_statement, &parameters, ops_run_deadline_us(ops, count));
 }
 
 static void finish_list(const PGresult *result, struct op **ops, int count) {
@@ -150,7 +143,7 @@ static void read_run(struct lane *lane, struct pg *pg, void *scratch, struct op 
     (void)lane;
     bool list = ops[0]->kind == &list_kind;
     while ((count = ops_drop_expired(ops, count)) > 0) {
-        if (!lane_reconnect(pg, ops_deadline_us(ops, count))) {
+        if (!lane_reconnect(pg, ops, count)) {
             continue;
         }
         struct pg_answer answer = (list ? ask_list : ask_get)(pg, scratch, ops, count);
@@ -163,6 +156,8 @@ static void read_run(struct lane *lane, struct pg *pg, void *scratch, struct op 
             log_event(LOG_ERROR, "read_refused", "PostgreSQL refused a read with SQLSTATE %s: %s",
                       answer.sqlstate, pg_message(pg));
             clock_sleep_ms(50);
+        } else {
+            clock_sleep_ms(5); /* the connection was lost, or memory is short */
         }
     }
 }

@@ -357,10 +357,10 @@ static int failed(struct lane *lane, struct pg *pg, struct write_scratch *scratc
     }
     char message[200];
     snprintf(message, sizeof message, "%s", pg_message(pg));
-    struct pg_answer undone = pg_run_text(pg, "ROLLBACK", write_run_deadline_us(ops, count));
+    struct pg_answer undone = pg_run_text(pg, "ROLLBACK", ops_run_deadline_us(ops, count));
     PQclear(undone.result);
     if (pg_is_contention(answer->sqlstate)) {
-        write_quarantine(lane, ops, count);
+        write_quarantine(lane, ops, count, answer->sqlstate);
         return 0;
     }
     metric_add(METRIC_BATCH_RETRIES, 1);
@@ -377,6 +377,7 @@ static int failed(struct lane *lane, struct pg *pg, struct write_scratch *scratc
         op_finish(ops[0], STORE_REJECTED);
         return 0;
     }
+    pg_close(pg); /* no space, read-only after a fail-over: a new connection may find it better */
     clock_sleep_ms(50);
     return count;
 }
@@ -392,11 +393,11 @@ static void finish_decided(struct op **ops, int count) {
 static void run_batch(struct lane *lane, struct pg *pg, struct write_scratch *scratch, struct op **ops,
                       int count) {
     while ((count = ops_drop_expired(ops, count)) > 0) {
-        if (!lane_reconnect(pg, ops_deadline_us(ops, count))) {
+        if (!lane_reconnect(pg, ops, count)) {
             continue;
         }
         int64_t sent_us = clock_monotonic_us();
-        int64_t deadline_us = write_run_deadline_us(ops, count);
+        int64_t deadline_us = ops_run_deadline_us(ops, count);
         struct pg_answer answer = prepare(pg, scratch->step, ops, count, deadline_us);
         PQclear(answer.result);
         if (answer.outcome != PG_OK) {
@@ -404,6 +405,9 @@ static void run_batch(struct lane *lane, struct pg *pg, struct write_scratch *sc
             continue;
         }
         answer = pg_run_text(pg, "COMMIT", deadline_us);
+        if (answer.outcome == PG_OK && strcmp(PQcmdStatus(answer.result), "COMMIT") != 0) {
+            answer.outcome = PG_NOT_SENT; /* a failed transaction answers it with ROLLBACK, and no error */
+        }
         PQclear(answer.result);
         if (answer.outcome == PG_OK) {
             histogram_observe(HISTOGRAM_COMMIT_SECONDS, clock_monotonic_us() - sent_us);

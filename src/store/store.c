@@ -14,7 +14,8 @@
 #define BATCH_LOCK_TIMEOUT_MS                                                                                \
     250 /* longer than any commit of ours takes; one stuck key must not stop a writer */
 #define QUARANTINE_LOCK_TIMEOUT_MS                                                                           \
-    50                      /* tried one by one, again and again, so that each waits little for the others */
+    50 /* tried one by one, again and again, so that each waits little for the others */
+#define STATE_AGE_MAX_US 2000000
 #define STATE_RUN_US 500000 /* with the half second between looks, the state is no older than a second */
 #define GET_BATCH_MAX 64
 
@@ -73,6 +74,7 @@ static void refresh_state(struct lane *lane, struct pg *pg) {
     struct store *store = lane->options.store;
     enum store_state state = look(store, pg);
     enum store_state before = (enum store_state)atomic_exchange(&store->state, (int)state);
+    atomic_store(&store->looked_us, clock_monotonic_us());
     metric_set(METRIC_DB_UP, state == STORE_UNREACHABLE ? 0 : 1);
     if (state != before) {
         log_event(state == STORE_READY ? LOG_INFO : LOG_ERROR, "database_state", "the database is %s",
@@ -81,7 +83,10 @@ static void refresh_state(struct lane *lane, struct pg *pg) {
 }
 
 enum store_state store_state(const struct store *store) {
-    return (enum store_state)atomic_load(&store->state);
+    enum store_state state = (enum store_state)atomic_load(&store->state);
+    int64_t age_us = clock_monotonic_us() - atomic_load(&store->looked_us);
+    /* Whoever looks has a write in hand that gets no answer: then there is none. */
+    return state != STORE_NOT_CONFIGURED && age_us > STATE_AGE_MAX_US ? STORE_UNREACHABLE : state;
 }
 
 static bool start_lanes(struct store *store) {

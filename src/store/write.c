@@ -5,9 +5,6 @@
 #include "obs/metrics.h"
 #include "sys/clock.h"
 
-#define RUN_MIN_US 500000
-#define RUN_MAX_US 3000000
-
 void *write_scratch_new(void) {
     return calloc(1, sizeof(struct write_scratch));
 }
@@ -50,29 +47,21 @@ bool write_same_request(const struct write *write, const PGresult *result, int r
     return true;
 }
 
-int64_t write_run_deadline_us(struct op *const *ops, int count) {
-    int64_t now_us = clock_monotonic_us();
-    int64_t deadline_us = ops_deadline_us(ops, count);
-    if (deadline_us < now_us + RUN_MIN_US) {
-        return now_us + RUN_MIN_US;
-    }
-    return deadline_us > now_us + RUN_MAX_US ? now_us + RUN_MAX_US : deadline_us;
-}
-
 void write_mark_sent(struct op **ops, int count) {
     for (int i = 0; i < count; i++) {
         ops[i]->sent = true;
     }
 }
 
-void write_quarantine(struct lane *lane, struct op **ops, int count) {
+void write_quarantine(struct lane *lane, struct op **ops, int count, const char *sqlstate) {
     struct store *store = lane->options.store;
     bool in_quarantine = lane == &store->quarantine;
+    bool locked = strcmp(sqlstate, "57014") != 0; /* that is a slow database, not another's transaction */
     metric_add(METRIC_QUARANTINED, in_quarantine ? 0 : count);
     for (int i = 0; i < count; i++) {
         struct write *write = write_of(ops[i]);
-        ops[i]->contended = true;
-        if (in_quarantine && write->key->present) {
+        ops[i]->contended = ops[i]->contended || (locked && write->key->present);
+        if (in_quarantine && locked && write->key->present) {
             keymap_suspect(&store->keys, &write->keyed);
         }
         lane_pass(&store->quarantine, ops[i], !in_quarantine);
@@ -86,11 +75,18 @@ static void finish_follower(const struct write *leader, struct write *follower) 
         if (memcmp(leader->key->fingerprint, follower->key->fingerprint, FINGERPRINT_BYTES) != 0) {
             result = STORE_KEY_REUSED;
         } else {
-            follower->again = !record_copy(leader->record, follower->record);
-            result = STORE_REPLAYED;
+            struct record copy;
+            follower->again = !record_copy(leader->record, &copy);
+            if (follower->again) { /* its own record must stay: the copy's texts are the leader's */
+                result = STORE_UNAVAILABLE;
+            } else {
+                *follower->record = copy;
+                result = STORE_REPLAYED;
+            }
         }
     } else if (result != STORE_BUSY) {
         follower->again = true;
+        memcpy(follower->unknown_id, leader->record->payment.id, ID_SIZE);
     }
     op_finish(&follower->op, result);
 }
@@ -146,8 +142,12 @@ enum store_result write_carry_out(struct store *store, struct write *write, cons
             return result;
         }
         enum store_result result = wait_as_follower(write);
-        if (!write->again || clock_monotonic_us() >= deadline_us) {
-            return result;
+        if (write->again && clock_monotonic_us() < deadline_us) {
+            continue;
         }
+        if (result == STORE_UNKNOWN) {
+            memcpy(write->record->payment.id, write->unknown_id, ID_SIZE);
+        }
+        return result;
     }
 }

@@ -25,7 +25,8 @@ struct write {
     const struct idempotency *key;
     enum payment_step step;
     struct record *record;
-    bool again; /* a duplicate whose leader came to no answer: it tries itself */
+    bool again;               /* a duplicate whose leader came to no answer: it tries itself */
+    char unknown_id[ID_SIZE]; /* of such a duplicate: the id that the leader's unknown outcome names */
 };
 
 static inline struct write *write_of(struct op *op) {
@@ -44,15 +45,11 @@ bool write_same_request(const struct write *write, const PGresult *result, int r
 MUST_CHECK enum store_result write_carry_out(struct store *store, struct write *write,
                                              const struct op_kind *kind, int64_t deadline_us);
 
-/* How long one run on PostgreSQL may take: until the first of the operations expires, at least half a second,
- * at most the statement time-out and a second. */
-int64_t write_run_deadline_us(struct op *const *ops, int count);
-
 /* After PG_LOST: marks every operation as sent without an answer. */
 void write_mark_sent(struct op **ops, int count);
 
 /* After a refusal for contention: from a batch all go to quarantine, where each is tried alone and the stuck
  * ones wait without stopping the others; in quarantine the one goes to the end of the queue. */
-void write_quarantine(struct lane *lane, struct op **ops, int count);
+void write_quarantine(struct lane *lane, struct op **ops, int count, const char *sqlstate);
 
 #endif
