@@ -75,7 +75,7 @@ C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] tests/*/*.[ch])
 
 # --- targets ----------------------------------------------------------------------------------------------------------
 .PHONY: help build static variants run test test-rest test-all lint format format-check tidy cppcheck tools reproducible \
-	arm64-check pin clean
+	arm64-check pin bench bench-docs clean
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1|/' | column -t -s '|'
 
@@ -120,6 +120,14 @@ arm64-check: packages-arm64 ## compiles all sources for arm64
 	@$(MAKE) --no-print-directory -j$(JOBS) build/arm64/objects
 pin: ## writes the newest sources' hashes to versions.lock
 	@scripts/sources.py --pin
+
+bench: packages-bench static ## PayFlow and its twins side by side, ratios first; wants a quiet machine
+	@if command -v go >/dev/null && [ ! -x build/tools/bin/vegeta ]; then \
+		echo "bench: building vegeta" && GOBIN=$(CURDIR)/build/tools/bin CGO_ENABLED=0 \
+		go install -trimpath -ldflags='-s -w' github.com/tsenart/vegeta/v12@v12.12.0; fi
+	@bench/run.py $(PARTS)
+bench-docs: ## writes the figures of the last make bench into docs/performance.md
+	@bench/report.py --docs >/dev/null
 
 clean: ## removes what was built; sources, tools and .run stay
 	@rm -rf $(filter-out build/deps build/tools,$(wildcard build/*))

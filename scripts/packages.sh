@@ -13,6 +13,7 @@ declare -A goals=(
     [run]="${build[*]} postgresql redis-tools"
     [test]="${build[*]} binutils check file gcovr libsubunit-dev libzstd-dev pkgconf postgresql python3-psycopg2 python3-pytest
         redis-tools zlib1g-dev"
+    [bench]="${build[*]} nginx-light postgresql python3-psycopg2 redis-tools wrk"
     [lint]="${build[*]} check cppcheck python3-venv shellcheck yamllint"
     [arm64]="${build[*]} gcc-aarch64-linux-gnu"
 )

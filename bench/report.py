@@ -1,0 +1,147 @@
+#!/usr/bin/python3
+"""Makes of build/reports/bench.json: bench.txt (ratios first), and with --docs the figures in docs/performance.md and its
+picture, docs/performance.svg."""
+from __future__ import annotations
+
+import json
+import statistics
+import sys
+from collections import defaultdict
+from pathlib import Path
+
+TOP = Path(__file__).resolve().parent.parent
+REPORTS = TOP / "build" / "reports"
+PAGE = TOP / "docs" / "performance.md"
+BEGIN, END = "<!-- figures: make bench-docs -->", "<!-- end of figures -->"
+COLORS = {"payflow": "#0b6e4f", "payflow+limits": "#6fb98f", "go": "#2f6fab", "express": "#c1666b", "pgbench-row": "#8d8d8d",
+          "pgbench-same": "#bdbdbd"}
+
+Key = tuple[str, str, int]
+
+
+class Figures:
+    def __init__(self, data: dict) -> None:
+        self.data = data
+        self.runs: dict[Key, list[dict]] = defaultdict(list)
+        for each in data["results"]:
+            if each["part"] != "start":
+                self.runs[each["part"], each["name"], each["connections"]].append(each)
+
+    def median(self, part: str, name: str, connections: int, field: str = "rps") -> float | None:
+        runs = self.runs.get((part, name, connections))
+        return statistics.median(r[field] for r in runs) if runs else None
+
+    def ratio(self, field: str, ours: Key, theirs: Key) -> float | None:
+        a, b = self.median(*ours, field), self.median(*theirs, field)
+        return a / b if a and b else None
+
+
+def goals(figures: Figures) -> list[tuple[str, str, float | None, bool]]:
+    """(what, goal, measured ratio, whether more is better)."""
+    found: list[tuple[str, str, float | None, bool]] = []
+    for n in (64, 256):
+        us = ("create", "payflow", n)
+        for name, goal in (("express", 10), ("go", 3.5), ("pgbench-row", 2), ("pgbench-same", 2)):
+            found.append((f"payments/s at {n} connections, of {name}'s", f">= {goal}",
+                          figures.ratio("rps", us, ("create", name, n)), True))
+        found.append((f"payments/s at {n} connections, keys and limits on, of off", ">= 0.85",
+                      figures.ratio("rps", ("create", "payflow+limits", n), us), True))
+    for name, goal in (("go", 0.333), ("express", 0.1)):
+        found.append((f"p99 at 64 connections, of {name}'s", f"<= {goal}",
+                      figures.ratio("p99_ms", ("create", "payflow", 64), ("create", name, 64)), False))
+    for part, name, goal in (("get", "go", 1.5), ("health", "nginx", 0.8)):
+        found.append((f"{part} at 64 connections, requests/s of {name}'s", f">= {goal}",
+                      figures.ratio("rps", (part, "payflow", 64), (part, name, 64)), True))
+    rates = [key for key in figures.runs if key[:2] == ("open", "go")]
+    for part, name, rate in rates:
+        found.append((f"p99 at a fixed {rate}/s (half of go's most), of go's", "<= 1",
+                      figures.ratio("p99_ms", (part, "payflow", rate), (part, name, rate)), False))
+    found.append(("payments/s at 1,000 connections, of those at 256", ">= 0.85",
+                  figures.ratio("rps", ("create", "payflow", 1000), ("create", "payflow", 256)), True))
+    big = [key for key in figures.runs if key[1].startswith("payflow on ") and key[1] != "payflow on 0 rows"]
+    for part, name, n in big:
+        found.append((f"payments/s, {name}, of an empty table's", ">= 0.9",
+                      figures.ratio("rps", (part, name, n), (part, "payflow on 0 rows", n)), True))
+    return found
+
+
+def absolute(figures: Figures) -> list[tuple[str, str, float | None, bool]]:
+    starts = [r for r in figures.data["results"] if r["part"] == "start"]
+    found: list[tuple[str, str, float | None, bool]] = []
+    for field, what, goal in (("answer_ms", "exec to the first answer, ms", 15), ("payment_ms", "exec to the first durable payment, ms", 60),
+                              ("idle_mb", "resident memory idle, MB", 12)):
+        if starts:
+            found.append((what, f"<= {goal}", statistics.median(s[field] for s in starts), False))
+    found.append(("resident memory at 1,000 connections under load, MB", "<= 60",
+                  figures.median("create", "payflow", 1000, "resident_mb"), False))
+    return found
+
+
+def met(goal: str, value: float) -> bool:
+    limit = float(goal.split()[1])
+    return value >= limit if goal.startswith(">") else value <= limit
+
+
+def text(figures: Figures) -> str:
+    data = figures.data
+    lines = [f"On {data['cores']} cores, shared by the load, the server and PostgreSQL; medians of {data['rounds']} rounds of "
+             f"{data['seconds']:g} s, alternating.", "", "| What | Goal | Measured | |", "|---|---|---|---|"]
+    for what, goal, value, _ in goals(figures) + absolute(figures):
+        if value is not None:
+            lines.append(f"| {what} | {goal} | {value:.2f} | {'met' if met(goal, value) else '**missed**'} |")
+    lines += ["", "| | Connections | Who | Requests/s (spread) | p50 ms | p99 ms | CPU us: server + PostgreSQL | MB |",
+              "|---|---|---|---|---|---|---|---|"]
+    for (part, name, connections), runs in sorted(figures.runs.items(), key=lambda item: (item[0][0], item[0][2], item[0][1])):
+        rates = [r["rps"] for r in runs]
+        p99 = statistics.median(r["p99_ms"] for r in runs)
+        lines.append(
+            f"| {part} | {connections} | {name} | {statistics.median(rates):,.0f} ({min(rates):,.0f}-{max(rates):,.0f}) | "
+            f"{statistics.median(r['p50_ms'] for r in runs):.2f} | {f'{p99:.2f}' if p99 else ''} | "
+            f"{statistics.median(r['server_us'] for r in runs):.0f} + {statistics.median(r['postgres_us'] for r in runs):.0f} | "
+            f"{statistics.median(r['resident_mb'] for r in runs):.0f} |")
+    pools = "; ".join(f"{name}: " + ", ".join(f"{size} → {done:,}" for size, done in sizes.items()) for name, sizes in data["pools"].items())
+    return "\n".join([*lines, "", f"Pool sizes tried, with the payments stored in the time of one try: {pools}." if pools else ""])
+
+
+def picture(figures: Figures) -> str:
+    """Payments a second by connections: a line a contestant."""
+    names = [n for n in COLORS if any(key[:2] == ("create", n) for key in figures.runs)]
+    xs = sorted({key[2] for key in figures.runs if key[0] == "create" and key[1] in ("payflow", "go", "express")})
+    top = max((figures.median("create", n, x) or 0 for n in names for x in xs), default=1) * 1.08
+    width, height, left, bottom = 760, 380, 80, 50
+
+    def at(index: int, value: float) -> str:
+        return f"{left + index * (width - left - 150) / max(1, len(xs) - 1):.0f},{height - bottom - value / top * (height - bottom - 30):.0f}"
+
+    out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
+           f'<rect width="{width}" height="{height}" fill="white"/>',
+           f'<text x="{left}" y="18" font-size="14">Durable payments a second, by open connections</text>']
+    for tick in range(5):
+        y = at(0, top * tick / 4).split(",")[1]
+        out.append(f'<line x1="{left}" x2="{width - 150}" y1="{y}" y2="{y}" stroke="#e5e5e5"/>'
+                   f'<text x="{left - 8}" y="{y}" text-anchor="end">{top * tick / 4:,.0f}</text>')
+    for index, x in enumerate(xs):
+        out.append(f'<text x="{at(index, 0).split(",")[0]}" y="{height - bottom + 20}" text-anchor="middle">{x}</text>')
+    for row, name in enumerate(names):
+        points = [at(i, value) for i, x in enumerate(xs) if (value := figures.median("create", name, x)) is not None]
+        out.append(f'<polyline points="{" ".join(points)}" fill="none" stroke="{COLORS[name]}" stroke-width="2"/>')
+        out += [f'<circle cx="{p.split(",")[0]}" cy="{p.split(",")[1]}" r="3" fill="{COLORS[name]}"/>' for p in points]
+        out.append(f'<text x="{width - 140}" y="{50 + 20 * row}" fill="{COLORS[name]}">{name}</text>')
+    return "\n".join([*out, "</svg>", ""])
+
+
+def main() -> int:
+    figures = Figures(json.loads((REPORTS / "bench.json").read_text()))
+    page = text(figures)
+    (REPORTS / "bench.txt").write_text(page + "\n")
+    (REPORTS / "bench.svg").write_text(picture(figures))
+    print("\n" + page)
+    if "--docs" in sys.argv[1:]:
+        before, _, rest = PAGE.read_text().partition(BEGIN)
+        PAGE.write_text(f"{before}{BEGIN}\n{page}\n{END}{rest.partition(END)[2]}")
+        (TOP / "docs" / "performance.svg").write_text(picture(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
