@@ -27,12 +27,13 @@ import signal
 import socket
 import subprocess
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 import psycopg2
 
@@ -40,6 +41,8 @@ TOP = Path(__file__).resolve().parent.parent
 BUILD = os.environ.get("PAYFLOW_BUILD", "dev")  # dev, asan, tsan, cov, static
 BINARY = Path(os.environ.get("PAYFLOW_BINARY", TOP / "build" / "payflow"))
 SLOW = {"asan": 3, "tsan": 8, "cov": 2}.get(BUILD, 1)  # how much slower this build is, roughly
+
+Result = TypeVar("Result")
 
 # The kernel's PDEATHSIG comes when the *thread* ends that started the process; this one ends with the interpreter.
 _starter = ThreadPoolExecutor(1)
@@ -57,6 +60,18 @@ def wait_until(what: str, true: Callable[[], object], limit_s: float = 30, every
         if time.monotonic() > deadline:
             raise TimeoutError(f"not within {limit_s:g} s: {what}")
         time.sleep(every_s)
+
+
+def together(clients: int, work: Callable[[int], Result]) -> list[Result]:
+    """work(0), work(1), … in a thread each, all begun at one moment; their results in order, or the first one's error."""
+    gate = threading.Barrier(clients)
+
+    def begin(number: int) -> Result:
+        gate.wait()
+        return work(number)
+
+    with ThreadPoolExecutor(clients) as pool:
+        return list(pool.map(begin, range(clients)))
 
 
 def free_port() -> int:
@@ -179,22 +194,25 @@ class Database:
     port: int
     name: str
     user: str
-    password: str
+    password: str = field(repr=False)
+    kept: psycopg2.extensions.connection | None = field(default=None, repr=False)
+    lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
 
     def connect(self, **more: object) -> psycopg2.extensions.connection:
         return psycopg2.connect(host=self.host, port=self.port, dbname=self.name, user=self.user,
                                 password=self.password, **more)
 
     def sql(self, statement: str, *values: object) -> list[tuple]:
-        """Runs it and commits; its rows."""
-        connection = self.connect()
-        try:
-            connection.autocommit = True
-            with connection.cursor() as cursor:
+        """Runs it and commits; its rows. On a connection that is kept, and made anew once it broke."""
+        with self.lock:
+            if self.kept is not None and self.kept.closed:
+                self.kept = None
+            if self.kept is None:
+                self.kept = self.connect()
+                self.kept.autocommit = True
+            with self.kept.cursor() as cursor:
                 cursor.execute(statement, values or None)
                 return cursor.fetchall() if cursor.description else []
-        finally:
-            connection.close()
 
     def environment(self) -> dict[str, str]:
         return {"DB_HOST": self.host, "DB_PORT": str(self.port), "DB_NAME": self.name, "DB_USER": self.user,
