@@ -120,7 +120,7 @@ resource "google_compute_forwarding_rule" "this" {
   ip_address            = google_compute_address.this.id
   target                = google_sql_database_instance.this.psc_service_attachment_link
   load_balancing_scheme = ""
-  labels                = var.labels
+  # No labels: the API refuses them when such an endpoint is made.
 }
 
 resource "google_dns_managed_zone" "this" {

@@ -1,6 +1,7 @@
-# Who may do what. An environment has four accounts: serve, migrate, schedule (starts the jobs) and deploy (the pipeline).
-# One more, build, pushes and signs images. None has a key: Cloud Run's come from the metadata server, the pipeline's
-# by Workload Identity Federation. All rights in the project are given here, by a person: the pipeline cannot extend its own.
+# Who may do what. An environment has five accounts: serve, migrate, smoke (tests a revision from inside the network),
+# schedule (starts the jobs) and deploy (the pipeline). One more, build, pushes and signs images. None has a key: Cloud
+# Run's come from the metadata server, the pipeline's by Workload Identity Federation. All rights in the project are given
+# here, by a person: the pipeline cannot extend its own.
 
 locals {
   # What an account may do in the whole project. Rights to one secret, job or repository are given beside it.
@@ -8,6 +9,7 @@ locals {
   roles = {
     serve    = concat(local.telemetry, ["roles/cloudsql.instanceUser", "roles/memorystore.dbConnectionUser"])
     migrate  = concat(local.telemetry, ["roles/cloudsql.instanceUser"])
+    smoke    = local.telemetry
     schedule = []
     deploy = [
       "roles/artifactregistry.reader",
@@ -69,9 +71,9 @@ resource "google_project_iam_member" "this" {
   }
 }
 
-# deploy makes services, jobs and schedules that run as the other three.
+# deploy makes services, jobs and schedules that run as the other four.
 resource "google_service_account_iam_member" "deploy_uses" {
-  for_each = toset([for pair in setproduct(var.environments, ["serve", "migrate", "schedule"]) : join("-", pair)])
+  for_each = toset([for pair in setproduct(var.environments, ["serve", "migrate", "smoke", "schedule"]) : join("-", pair)])
 
   service_account_id = google_service_account.this[each.key].name
   role               = "roles/iam.serviceAccountUser"

@@ -1,6 +1,6 @@
 output "url" {
   description = "Where images are pushed: URL/payflow."
-  value       = "${var.region}-docker.pkg.dev/${google_artifact_registry_repository.this.project}/${google_artifact_registry_repository.this.repository_id}"
+  value       = "${var.region}-docker.pkg.dev/${var.project_id}/${google_artifact_registry_repository.this.repository_id}"
 }
 
 output "signing_key" {

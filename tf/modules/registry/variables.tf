@@ -1,3 +1,8 @@
+variable "project_id" {
+  description = "Project of the repository, part of its address."
+  type        = string
+}
+
 variable "region" {
   description = "Region of the repository and of the keys."
   type        = string

@@ -20,8 +20,8 @@ run "an_account_a_task" {
   command = plan
 
   assert {
-    condition     = toset(keys(google_service_account.this)) == toset(concat(["build"], [for pair in setproduct(["staging", "production"], ["serve", "migrate", "schedule", "deploy"]) : join("-", pair)]))
-    error_message = "each environment has four accounts, and build is shared"
+    condition     = toset(keys(google_service_account.this)) == toset(concat(["build"], [for pair in setproduct(["staging", "production"], ["serve", "migrate", "smoke", "schedule", "deploy"]) : join("-", pair)]))
+    error_message = "each environment has five accounts, and build is shared"
   }
   assert {
     condition     = alltrue([for account in google_service_account.this : length(account.account_id) <= 30])

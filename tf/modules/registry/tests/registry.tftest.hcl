@@ -1,10 +1,7 @@
-mock_provider "google" {
-  mock_resource "google_artifact_registry_repository" {
-    defaults = { project = "payflow-test", name = "payflow" }
-  }
-}
+mock_provider "google" {}
 
 variables {
+  project_id             = "payflow-test"
   region                 = "europe-west1"
   writer                 = "serviceAccount:payflow-build@payflow-test.iam.gserviceaccount.com"
   reader_project_numbers = ["123456789012"]
@@ -42,7 +39,10 @@ run "only_the_builder_pushes_and_signs" {
   }
 }
 
+# A plan: two keys here refuse to be destroyed, which an apply would try in the end.
 run "outputs" {
+  command = plan
+
   assert {
     condition     = output.url == "europe-west1-docker.pkg.dev/payflow-test/payflow"
     error_message = "wrong address: ${output.url}"
