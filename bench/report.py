@@ -68,7 +68,8 @@ def goals(figures: Figures) -> list[tuple[str, str, float | None, bool]]:
 def absolute(figures: Figures) -> list[tuple[str, str, float | None, bool]]:
     starts = [r for r in figures.data["results"] if r["part"] == "start"]
     found: list[tuple[str, str, float | None, bool]] = []
-    for field, what, goal in (("answer_ms", "exec to the first answer, ms", 15), ("payment_ms", "exec to the first durable payment, ms", 60),
+    for field, what, goal in (("answer_ms", "exec to the first answer, ms", 15),
+                              ("payment_ms", "exec to the first durable payment, ms", 60),
                               ("idle_mb", "resident memory idle, MB", 12)):
         if starts:
             found.append((what, f"<= {goal}", statistics.median(s[field] for s in starts), False))
@@ -99,7 +100,8 @@ def text(figures: Figures) -> str:
             f"{statistics.median(r['p50_ms'] for r in runs):.2f} | {f'{p99:.2f}' if p99 else ''} | "
             f"{statistics.median(r['server_us'] for r in runs):.0f} + {statistics.median(r['postgres_us'] for r in runs):.0f} | "
             f"{statistics.median(r['resident_mb'] for r in runs):.0f} |")
-    pools = "; ".join(f"{name}: " + ", ".join(f"{size} → {done:,}" for size, done in sizes.items()) for name, sizes in data["pools"].items())
+    pools = "; ".join(f"{name}: " + ", ".join(f"{size} → {done:,}" for size, done in sizes.items())
+                      for name, sizes in data["pools"].items())
     return "\n".join([*lines, "", f"Pool sizes tried, with the payments stored in the time of one try: {pools}." if pools else ""])
 
 
@@ -111,7 +113,8 @@ def picture(figures: Figures) -> str:
     width, height, left, bottom = 760, 380, 80, 50
 
     def at(index: int, value: float) -> str:
-        return f"{left + index * (width - left - 150) / max(1, len(xs) - 1):.0f},{height - bottom - value / top * (height - bottom - 30):.0f}"
+        x = left + index * (width - left - 150) / max(1, len(xs) - 1)
+        return f"{x:.0f},{height - bottom - value / top * (height - bottom - 30):.0f}"
 
     out = [f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="12">',
            f'<rect width="{width}" height="{height}" fill="white"/>',

@@ -371,7 +371,7 @@ def run() -> int:
         status = 1
     finally:
         mark(lock, "stopping")
-        for name, process, end_signal, limit_s in reversed(children):
+        for _, process, end_signal, limit_s in reversed(children):
             stop(process, end_signal, limit_s)
         if children:
             say("stopped; the payments stay in .run/")

@@ -260,7 +260,7 @@ bool settings_read(struct settings *settings, struct text *errors) {
     *settings = (struct settings){.app_version = version_name};
     bool auth_set = false;
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
-        const char *value = getenv(table[i].name);
+        const char *value = secure_getenv(table[i].name);
         if (value == NULL || value[0] == '\0') {
             value = table[i].fallback;
         } else if (table[i].offset == AT(auth)) {

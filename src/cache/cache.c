@@ -33,7 +33,8 @@ enum cache_state cache_state(const struct cache *cache) {
     return cache->settings->redis_url[0] == '\0' ? CACHE_NOT_CONFIGURED : CACHE_DEGRADED;
 }
 
-struct rate_answer cache_rate_check(struct cache *cache, const char *subject, const struct rate_limit *limit) {
+struct rate_answer cache_rate_check(struct cache *cache, const char *subject,
+                                    const struct rate_limit *limit) {
     bool shared = cache->settings->redis_url[0] != '\0';
     struct gcra gcra = gcra_of(limit, shared ? cache->settings->max_instances : 1);
     return local_take(cache->local, subject, &gcra, clock_monotonic_us() * TICKS_PER_US);

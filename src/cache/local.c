@@ -39,7 +39,8 @@ void local_free(struct local *local) {
     free(local);
 }
 
-/* FNV-1a with a seed. Two subjects that share a hash share a limit, which 64 bits make a matter of no account. */
+/* FNV-1a with a seed. Two subjects that share a hash share a limit, which 64 bits make a matter of no
+ * account. */
 static uint64_t hash_of(uint64_t seed, const char *subject) {
     uint64_t hash = UINT64_C(14695981039346656037) ^ seed;
     for (; *subject != '\0'; subject++) {
@@ -48,7 +49,8 @@ static uint64_t hash_of(uint64_t seed, const char *subject) {
     return hash ^ hash >> 32;
 }
 
-struct rate_answer local_take(struct local *local, const char *subject, const struct gcra *gcra, int64_t now) {
+struct rate_answer local_take(struct local *local, const char *subject, const struct gcra *gcra,
+                              int64_t now) {
     uint64_t hash = hash_of(local->seed, subject);
     size_t set = hash % SETS;
     pthread_mutex_lock(&local->locks[set % LOCKS]);

@@ -10,8 +10,8 @@ struct local;
 struct local *local_new(void);
 void local_free(struct local *local);
 
-/* Takes one request from the subject's share of the limit at `now` (ticks of any steady clock). Where the table is
- * full, the subject with the least debt is forgotten. Thread-safe. */
+/* Takes one request from the subject's share of the limit at `now` (ticks of any steady clock). Where the
+ * table is full, the subject with the least debt is forgotten. Thread-safe. */
 struct rate_answer local_take(struct local *local, const char *subject, const struct gcra *gcra, int64_t now);
 
 #endif

@@ -121,7 +121,7 @@ static bool take_offset(struct slice *rest, int64_t *offset_ms) {
         !take_number(rest, 2, 59, &minutes)) {
         return false;
     }
-    *offset_ms = (behind ? -1 : 1) * (hours * 60 + minutes) * MS_PER_MINUTE;
+    *offset_ms = (behind ? -MS_PER_MINUTE : MS_PER_MINUTE) * (hours * 60 + minutes);
     return true;
 }
 
@@ -146,7 +146,8 @@ bool timestamp_parse(struct slice text, int64_t *time_ms) {
     if (!take_offset(&text, &offset_ms) || text.len > 0) {
         return false;
     }
-    int64_t whole_ms = midnight_ms + (hour * 60 + minute) * MS_PER_MINUTE + second * 1000 - offset_ms;
+    int64_t whole_ms =
+        midnight_ms + MS_PER_MINUTE * (hour * 60 + minute) + INT64_C(1000) * second - offset_ms;
     if (second == 60 && whole_ms % MS_PER_DAY != 0) {
         return false; /* leap seconds are inserted at the end of a day of UTC only */
     }

@@ -211,11 +211,10 @@ static bool look(struct front *front, struct peer *peer, uint32_t events) {
     if (have < 0 && (errno == EAGAIN || errno == EINTR)) {
         return true;
     }
-    if (have <= 0) {
-        drop(front, peer);
-    } else if (head_ready(front->buffer, (size_t)have, peer->seen)) {
+    bool ended = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+    if (have > 0 && head_ready(front->buffer, (size_t)have, peer->seen)) {
         dispatch(front, peer);
-    } else if ((events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0) {
+    } else if (have <= 0 || ended) {
         drop(front, peer); /* the rest will never come */
     } else {
         await_rest(front, peer, (size_t)have);
@@ -295,7 +294,8 @@ static void watch(const struct front *front, int operation, int fd, uint32_t eve
 /* Out of file descriptors or memory: the listener rests, else it would be reported without end. */
 static void pause_accepting(struct front *front) {
     if (!front->accept_failing) {
-        log_event(LOG_WARNING, "accept_paused", "cannot accept connections for now: %s", strerror(errno));
+        log_event(LOG_WARNING, "accept_paused", "cannot accept connections for now: %s",
+                  strerrordesc_np(errno));
     }
     front->accept_failing = true;
     front->accept_again_us = clock_monotonic_us() + ACCEPT_PAUSE_MS * 1000;
@@ -496,7 +496,7 @@ void front_stop(struct front *front, int64_t limit_ms) {
 }
 
 void front_free(struct front *front) {
-    for (size_t i = 0; i < front->slots_used; i++) {
+    for (size_t i = 0; front->peers != NULL && i < front->slots_used; i++) {
         if (front->peers[i].state != PEER_FREE) {
             close(front->peers[i].fd);
             metric_add(METRIC_HTTP_CONNECTIONS, -1);

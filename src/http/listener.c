@@ -75,7 +75,7 @@ int listener_open(int *port, char *error, size_t error_size) {
         snprintf(error, error_size,
                  "no right to listen on port %d: take one above 1023 or run with more rights", *port);
     } else {
-        snprintf(error, error_size, "cannot listen on port %d: %s", *port, strerror(errno));
+        snprintf(error, error_size, "cannot listen on port %d: %s", *port, strerrordesc_np(errno));
     }
     return -1;
 }

@@ -113,7 +113,7 @@ static void *run(void *unused) {
 void log_start(enum log_level lowest, bool readable, const char *project, const char *version) {
     logger.lowest = lowest;
     logger.readable = readable;
-    logger.coloured = readable && isatty(STDERR_FILENO) == 1 && getenv("NO_COLOR") == NULL;
+    logger.coloured = readable && isatty(STDERR_FILENO) == 1 && secure_getenv("NO_COLOR") == NULL;
     logger.project = project;
     logger.version = version;
     logger.filling = malloc(BUFFER_BYTES);

@@ -263,7 +263,8 @@ static double resident_bytes(void) {
 static double entries(const char *folder) {
     DIR *dir = opendir(folder);
     double count = 0;
-    while (dir != NULL && readdir(dir) != NULL) {
+    while (dir != NULL &&
+           readdir(dir) != NULL) { // NOLINT(concurrency-mt-unsafe): the stream is this thread's own
         count++;
     }
     if (dir != NULL) {

@@ -4,9 +4,9 @@
 #define HEADER_BYTES 20             /* dimensions, null flag, type, length, lower bound */
 #define EPOCH_2000_MS INT64_C(946684800000)
 
-static void put_be(char *out, uint64_t value, int bytes) {
-    for (int i = bytes - 1; i >= 0; i--) {
-        out[i] = (char)(value & 0xff);
+static void put_be(char *out, uint64_t value, size_t bytes) {
+    for (size_t i = bytes; i > 0; i--) {
+        out[i - 1] = (char)(value & 0xff);
         value >>= 8;
     }
 }
@@ -27,11 +27,11 @@ void array_free(struct array *array) {
     text_free(&array->bytes);
 }
 
-static void add_number(struct array *array, uint64_t value, int bytes) {
+static void add_number(struct array *array, uint64_t value, size_t bytes) {
     char element[12];
-    put_be(element, (uint64_t)bytes, 4);
+    put_be(element, bytes, 4);
     put_be(element + 4, value, bytes);
-    text_add(&array->bytes, element, (size_t)(4 + bytes));
+    text_add(&array->bytes, element, 4 + bytes);
     array->count++;
 }
 

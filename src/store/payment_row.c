@@ -50,7 +50,7 @@ bool payment_row_read(const PGresult *result, int row, int column, struct record
     struct slice id = text_at(result, row, column);
     struct payment *payment = &record->payment;
     *record = (struct record){.memory = NULL};
-    if (!id_valid(ID_PAYMENT, id)) {
+    if (id.data == NULL || !id_valid(ID_PAYMENT, id)) {
         return false;
     }
     memcpy(payment->id, id.data, id.len);

@@ -158,8 +158,9 @@ bool pg_alive(struct pg *pg) {
     if (now_us - pg->used_us > IDLE_CHECK_US) {
         /* Twice: the first look may find the server's last words, and only the second that nothing follows
          * them. */
-        if (PQconsumeInput(pg->conn) == 0 || PQconsumeInput(pg->conn) == 0 ||
-            PQstatus(pg->conn) != CONNECTION_OK) {
+        bool alive = PQconsumeInput(pg->conn) == 1;
+        alive = alive && PQconsumeInput(pg->conn) == 1;
+        if (!alive || PQstatus(pg->conn) != CONNECTION_OK) {
             pg_close(pg);
             return false;
         }

@@ -37,6 +37,6 @@ def test_every_example_of_the_api_page_gives_what_the_page_shows(fresh_server):
         script += [commands, f"echo; echo '--- {number}'"]
     run = subprocess.run(["bash", "-c", "\n".join(script)], check=False, capture_output=True, text=True, timeout=60)
     outputs = re.split(r"^--- \d+$", run.stdout, flags=re.MULTILINE)
-    for (commands, expected), got in zip(steps[1:], outputs):
+    for (commands, expected), got in zip(steps[1:], outputs, strict=False):
         if expected is not None:
             assert matches(expected, got.strip()), f"{commands}\ngave {got.strip()}\nbut the page says {expected}"

@@ -93,7 +93,7 @@ def work(port: int, story: Story, seed: int) -> None:
     try:
         while story.next():
             one_operation(client, story, dice)
-    except Exception as fault:  # noqa: BLE001 - reported by the test's thread
+    except Exception as fault:  # reported by the test's thread
         story.faults.append(repr(fault))
 
 

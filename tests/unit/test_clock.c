@@ -54,7 +54,7 @@ END_TEST
 static uint8_t draws[THREADS][DRAWS][DRAW_BYTES];
 
 static void *draw(void *thread) {
-    uint8_t(*mine)[DRAW_BYTES] = thread;
+    uint8_t (*mine)[DRAW_BYTES] = thread;
     for (int i = 0; i < DRAWS; i++) {
         random_bytes(mine[i], DRAW_BYTES);
     }
@@ -73,7 +73,7 @@ START_TEST(no_two_draws_of_any_threads_are_equal) {
     for (int i = 0; i < THREADS; i++) {
         pthread_join(threads[i], NULL);
     }
-    uint8_t(*all)[DRAW_BYTES] = draws[0];
+    uint8_t (*all)[DRAW_BYTES] = draws[0];
     qsort(all, THREADS * DRAWS, DRAW_BYTES, by_bytes);
     for (int i = 1; i < THREADS * DRAWS; i++) {
         ck_assert_int_ne(by_bytes(all[i - 1], all[i]), 0);

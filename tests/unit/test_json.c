@@ -9,8 +9,7 @@ struct text {
     const char *data;
     size_t len;
 };
-#define TEXT(literal)                                                                                        \
-    { literal, sizeof(literal) - 1 }
+#define TEXT(literal) {literal, sizeof(literal) - 1}
 
 /* The result for a text that lies in a block of just its size. */
 static enum json_error parse(const char *data, size_t len, size_t *error_offset) {
