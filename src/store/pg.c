@@ -12,7 +12,8 @@
 #define CONNECT_LIMIT_US 3000000
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MAX_MS 1000
-#define IDLE_CHECK_US 50000 /* an idle connection is looked at before it is used again */
+#define SHORT_LIFE_US 1000000 /* a connection that was lost before was hardly one */
+#define IDLE_CHECK_US 50000   /* an idle connection is looked at before it is used again */
 
 void pg_init(struct pg *pg, const struct settings *settings, struct pg_session session) {
     *pg = (struct pg){.settings = settings, .session = session, .was_up = true};
@@ -198,8 +199,7 @@ bool pg_connect(struct pg *pg, int64_t deadline_us) {
         metric_add(METRIC_DB_RECONNECTS, 1);
     }
     pg->was_up = true;
-    pg->proven = false;
-    pg->used_us = clock_monotonic_us();
+    pg->connected_us = pg->used_us = clock_monotonic_us();
     return true;
 }
 
@@ -210,8 +210,10 @@ static struct pg_answer lost(struct pg *pg, const char *why) {
               message[0] == '\0' ? "no answer" : message);
     pg_close(pg);
     pg->was_up = false;
-    if (!pg->proven) {
+    if (clock_monotonic_us() - pg->connected_us < SHORT_LIFE_US) {
         back_off(pg); /* something takes connections only to drop them */
+    } else {
+        pg->backoff_ms = 0;
     }
     return (struct pg_answer){.outcome = PG_LOST};
 }
@@ -268,8 +270,6 @@ static struct pg_answer read_answer(struct pg *pg, int64_t deadline_us) {
         return lost(pg, "before the end of the transaction");
     }
     pg->used_us = clock_monotonic_us();
-    pg->proven = true;
-    pg->backoff_ms = 0;
     if (answer.outcome != PG_OK) {
         PQclear(answer.result);
         answer.result = NULL;

@@ -23,7 +23,7 @@ struct pg {
     int64_t next_attempt_us; /* not before this */
     int64_t used_us;         /* when it last proved to be alive */
     bool was_up;             /* so that only a change is logged */
-    bool proven;             /* conn has answered a statement */
+    int64_t connected_us;    /* when conn was made */
 };
 
 enum pg_outcome {
