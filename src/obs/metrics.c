@@ -197,51 +197,63 @@ static void write_buckets(struct text *out, const char *name, const char *labels
     text_printf(out, "%s_count%s%.*s%s %llu\n", name, open, len, labels, close, (unsigned long long)total);
 }
 
+static bool seen(const struct buckets *buckets) {
+    bool any = false;
+    for (size_t b = 0; b < BUCKETS_MAX && !any; b++) {
+        any = atomic_load_explicit(&buckets->counts[b], memory_order_relaxed) > 0;
+    }
+    return any;
+}
+
+/* A counter's first increase is lost to Prometheus if the series begins with it, and failures are what alerts wait for:
+ * the statuses of our own failures are there, as 0, as soon as a route is used. */
+static bool status_shown(int status, uint64_t count, bool used) {
+    return count > 0 || (used && (status == 500 || status == 503));
+}
+
 static void write_requests(struct text *out) {
     write_head(out, "http_requests_total", "counter", "Total HTTP requests.");
     for (unsigned r = 0; r < route_count; r++) {
         for (size_t m = 0; m < METHODS; m++) {
+            bool used = seen(&durations[r][m]);
             for (int s = 0; s < STATUSES; s++) {
                 uint64_t count = atomic_load_explicit(&requests[r][m][s], memory_order_relaxed);
-                if (count > 0) {
+                if (status_shown(s + STATUS_FIRST, count, used)) {
                     text_printf(out, "http_requests_total{method=\"%s\",path=\"%s\",status=\"%d\"} %llu\n",
                                 method_names[m], routes[r], s + STATUS_FIRST, (unsigned long long)count);
                 }
             }
         }
     }
-    write_head(out, "http_request_duration_seconds", "histogram",
-               "From a complete head to the answer's last byte.");
+    write_head(out, "http_request_duration_seconds", "histogram", "From a complete head to the answer's last byte.");
     for (unsigned r = 0; r < route_count; r++) {
         for (size_t m = 0; m < METHODS; m++) {
             char labels[160];
-            bool any = false;
-            for (size_t b = 0; b < BUCKETS_MAX && !any; b++) {
-                any = atomic_load_explicit(&durations[r][m].counts[b], memory_order_relaxed) > 0;
-            }
-            if (any) {
+            if (seen(&durations[r][m])) {
                 snprintf(labels, sizeof labels, "method=\"%s\",path=\"%s\",", method_names[m], routes[r]);
-                write_buckets(out, "http_request_duration_seconds", labels, &durations[r][m], time_bounds_us,
-                              1e6);
+                write_buckets(out, "http_request_duration_seconds", labels, &durations[r][m], time_bounds_us, 1e6);
             }
         }
     }
 }
 
+/* A currency that was used shows all outcomes, those that never happened as 0; see status_shown. */
 static void write_payments(struct text *out) {
     size_t count = 0;
     const struct currency *all = currency_table(&count);
     write_head(out, "payflow_payments_total", "counter", "What became of requests that write.");
-    for (size_t o = 0; o < OUTCOME_COUNT; o++) {
-        for (size_t c = 0; c <= CURRENCIES_MAX; c++) {
-            for (size_t live = 0; live < 2; live++) {
-                uint64_t n = atomic_load_explicit(&payments[o][c][live], memory_order_relaxed);
-                if (n > 0) {
-                    text_printf(
-                        out, "payflow_payments_total{outcome=\"%s\",currency=\"%s\",livemode=\"%s\"} %llu\n",
-                        outcome_names[o], c < count ? all[c].code : "none", live == 1 ? "true" : "false",
-                        (unsigned long long)n);
-                }
+    for (size_t c = 0; c <= CURRENCIES_MAX; c++) {
+        for (size_t live = 0; live < 2; live++) {
+            uint64_t of[OUTCOME_COUNT];
+            uint64_t sum = 0;
+            for (size_t o = 0; o < OUTCOME_COUNT; o++) {
+                of[o] = atomic_load_explicit(&payments[o][c][live], memory_order_relaxed);
+                sum += of[o];
+            }
+            for (size_t o = 0; o < OUTCOME_COUNT && sum > 0; o++) {
+                text_printf(out, "payflow_payments_total{outcome=\"%s\",currency=\"%s\",livemode=\"%s\"} %llu\n",
+                            outcome_names[o], c < count ? all[c].code : "none", live == 1 ? "true" : "false",
+                            (unsigned long long)of[o]);
             }
         }
     }
