@@ -8,6 +8,8 @@
 
 #include "version.h"
 
+#define SECRET_MAX 4096 /* bytes of a secret in a file */
+
 extern char **environ;
 
 enum type { NUMBER, SWITCH, WORD, TEXT };
@@ -199,6 +201,35 @@ static size_t distance(const char *a, const char *b) {
     return row[b_len];
 }
 
+/* The secret that the file named by NAME_FILE holds: one line, whose end is not part of it. `place` is its
+ * own for the life of the process. NULL if there is no such variable, or after a complaint, which never shows
+ * the content. */
+static const char *read_secret_file(const struct setting *setting, char place[SECRET_MAX + 2],
+                                    struct text *errors) {
+    char name[64];
+    snprintf(name, sizeof name, "%s_FILE", setting->name);
+    const char *path = secure_getenv(name);
+    if (path == NULL || path[0] == '\0') {
+        return NULL;
+    }
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        text_printf(errors, "%s: the file can't be read\n", name);
+        return NULL;
+    }
+    bool one_line = fgets(place, SECRET_MAX + 2, file) != NULL && fgetc(file) == EOF;
+    fclose(file);
+    char *end = one_line ? strchr(place, '\n') : NULL;
+    if (end != NULL) {
+        *end = '\0';
+    }
+    if (!one_line || place[0] == '\0') {
+        text_printf(errors, "%s: the file must hold one line of 1 to %d characters\n", name, SECRET_MAX);
+        return NULL;
+    }
+    return place;
+}
+
 /* A typo in PAYFLOW_AUTH must not go unnoticed. */
 static void find_typos(struct text *errors) {
     for (char **at = environ; at != NULL && *at != NULL; at++) {
@@ -257,10 +288,14 @@ static void check_production(const struct settings *settings, struct text *error
 }
 
 bool settings_read(struct settings *settings, struct text *errors) {
+    static char secrets[ARRAY_LEN(table)][SECRET_MAX + 2];
     *settings = (struct settings){.app_version = version_name};
     bool auth_set = false;
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {
         const char *value = secure_getenv(table[i].name);
+        if (table[i].secret && (value == NULL || value[0] == '\0')) {
+            value = read_secret_file(&table[i], secrets[i], errors);
+        }
         if (value == NULL || value[0] == '\0') {
             value = table[i].fallback;
         } else if (table[i].offset == AT(auth)) {
@@ -351,7 +386,8 @@ void settings_write_markdown(struct text *out) {
     text_add_string(out, "# Settings\n\nEnvironment variables, read once at the start; an empty one counts "
                          "as not set. All bad "
                          "values are reported at\nonce, with exit code 78. `payflow config` prints what is "
-                         "in force. This page is "
+                         "in force. A secret may also\nstand in a file: `DB_PASSWORD_FILE` names "
+                         "it. This page is "
                          "written by `payflow config --markdown`.\n\n"
                          "| Name | Default | Allowed | Means |\n|---|---|---|---|\n");
     for (size_t i = 0; i < ARRAY_LEN(table); i++) {

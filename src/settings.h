@@ -59,9 +59,10 @@ struct settings {
     const char *google_project; /* GOOGLE_CLOUD_PROJECT */
 };
 
-/* Reads the environment. All bad values are reported at once, one line each naming the variable, what is
- * wrong and what is allowed (never the value of a secret) in `errors`; returns false if there was any.
- * Strings point into the environment or constants and live as long as the process. */
+/* Reads the environment; a secret may also stand in a file that NAME_FILE names (DB_PASSWORD_FILE). All bad
+ * values are reported at once, one line each naming the variable, what is wrong and what is allowed (never
+ * the value of a secret) in `errors`; returns false if there was any. Strings point into the environment,
+ * constants or memory that the next call overwrites, and live as long as the process. */
 MUST_CHECK bool settings_read(struct settings *settings, struct text *errors);
 
 /* Writes what is in force, one NAME=value a line, secrets as (set) or (not set): `payflow config`. */
