@@ -145,7 +145,7 @@ static int ask(struct smoke *smoke, const char *method, const char *path, const 
                const char **why) {
     char buffer[2048];
     struct text request;
-    struct wire wire;
+    struct wire wire = {.fd = -1};
     text_init(&request, buffer, sizeof buffer, 16384);
     text_printf(&request, "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nUser-Agent: payflow-smoke\r\n",
                 method, path, smoke->authority);

@@ -28,10 +28,10 @@ struct rate_answer gcra_answer(const struct gcra *gcra, bool allowed, int64_t de
 }
 
 struct rate_answer gcra_take(const struct gcra *gcra, int64_t *whole_at, int64_t now) {
-    int64_t debt = *whole_at > now ? *whole_at - now : 0;
-    if (debt > gcra->tolerance) { /* the limit was lowered, or a clock went back */
-        debt = gcra->tolerance;
+    if (*whole_at > now + gcra->tolerance) { /* the limit was lowered, or a clock went back */
+        *whole_at = now + gcra->tolerance;
     }
+    int64_t debt = *whole_at > now ? *whole_at - now : 0;
     bool allowed = debt + gcra->interval <= gcra->tolerance;
     if (allowed) {
         debt += gcra->interval;

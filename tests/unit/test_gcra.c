@@ -95,6 +95,7 @@ START_TEST(a_debt_from_the_future_is_no_more_than_a_burst) {
     struct rate_answer answer = gcra_take(&gcra, &whole_at, START);
     ck_assert(!answer.allowed);
     ck_assert_int_eq(answer.retry_after_ms, 1000);
+    ck_assert(gcra_take(&gcra, &whole_at, START + SECOND).allowed);
 }
 END_TEST
 

@@ -1,0 +1,19 @@
+/* A connection to Redis, opened with deadlines: TCP, TLS with the server's name or address verified, log-in.
+ */
+#ifndef PAYFLOW_CACHE_LINK_H
+#define PAYFLOW_CACHE_LINK_H
+
+#include <hiredis/hiredis.h>
+
+#include "cache/url.h"
+#include "settings.h"
+
+/* Connects, blocking for at most a second a step, and logs in. NULL on failure, with the reason in `why` (no
+ * secret in it). The connection still blocks; link_unblock ends that. */
+MUST_CHECK redisContext *link_open(const struct redis_url *url, const struct settings *settings, char *why,
+                                   size_t why_size);
+
+/* From here on redisBufferRead and redisBufferWrite return at once. */
+MUST_CHECK bool link_unblock(redisContext *redis);
+
+#endif
