@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
-from servers import SLOW, Client, Folder, Postgres, Redis, Server, scaled, wait_until
+from servers import SLOW, Folder, Postgres, Redis, Server, scaled, wait_until
 
 LIST = "/api/v1/payments?limit=1"
 # A loaded machine must not make Redis look slow, where slowness is not what is tested.

@@ -21,7 +21,8 @@ ALLOWED = {
     "cache": {"core", "sys", "obs", "cloud", "settings"},
     "store": {"core", "sys", "obs", "cloud", "settings"},
     "api": {"core", "sys", "obs", "cloud", "settings", "version", "http", "cache", "store"},
-    "main": {"core", "sys", "obs", "cloud", "settings", "version", "http", "cache", "store", "api", "healthcheck"},
+    "smoke": {"core", "sys", "settings"},
+    "main": {"core", "sys", "obs", "cloud", "settings", "version", "http", "cache", "store", "api", "healthcheck", "smoke"},
 }
 FILES = sorted([*SRC.glob("**/*.c"), *SRC.glob("**/*.h")])
 
