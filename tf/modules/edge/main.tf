@@ -49,6 +49,18 @@ resource "google_compute_security_policy" "this" {
     }
   }
 
+  rule {
+    action      = "deny(403)"
+    priority    = 900
+    preview     = contains(var.waf_preview, "cve-canary")
+    description = "Attacks on well-known holes, such as Log4j's"
+    match {
+      expr {
+        expression = "evaluatePreconfiguredWaf('cve-canary')"
+      }
+    }
+  }
+
   dynamic "rule" {
     for_each = { for place, name in local.owasp : name => 1000 + place }
     content {

@@ -47,7 +47,7 @@ variable "waf_preview" {
   type        = set(string)
   default     = []
   validation {
-    condition     = length(setsubtract(var.waf_preview, local.owasp)) == 0
+    condition     = length(setsubtract(var.waf_preview, concat(local.owasp, ["cve-canary"]))) == 0
     error_message = "waf_preview names a rule set that is not in use."
   }
 }

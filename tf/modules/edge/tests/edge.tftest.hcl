@@ -54,8 +54,8 @@ run "filters_and_limits" {
   command = plan
 
   assert {
-    condition     = length([for rule in google_compute_security_policy.this.rule : rule if rule.action == "deny(403)" && rule.preview != true]) == 9
-    error_message = "nine OWASP rule sets must be in force"
+    condition     = length([for rule in google_compute_security_policy.this.rule : rule if rule.action == "deny(403)" && rule.preview != true]) == 10
+    error_message = "nine OWASP rule sets and one for known holes must be in force"
   }
   assert {
     condition     = one([for rule in google_compute_security_policy.this.rule : rule.rate_limit_options[0].rate_limit_threshold[0].count if rule.action == "rate_based_ban"]) == 6000
