@@ -67,7 +67,8 @@ def test_the_currency_is_euro_if_none_is_named(server, body):
 
 
 def test_all_optional_fields_come_back_as_they_were_sent(server):
-    sent = {"amount": 1250, "currency": "JPY", "description": "Grüner Tee \U0001f375 \"fein\"\n\\ / \u0001\u007f", "reference": "order-1042",
+    sent = {"amount": 1250, "currency": "JPY",
+            "description": "Grüner Tee \U0001f375 \"fein\"\n\\ / \u0001\u007f", "reference": "order-1042",
             "metadata": {"basket": "7", "Ä": "ö", "empty": "", "é\U0001f600": "\t"}}
     reply = server.call("POST", PAYMENTS, sent)
     assert reply.status == 201
