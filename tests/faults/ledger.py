@@ -192,6 +192,18 @@ def read(intent: Intent, status: int, headers: dict[str, str], body: bytes) -> A
     return answer
 
 
+def rows(database: Database, statement: str, *values: object) -> list[tuple]:
+    """On a connection of its own: one that was kept may have been ended by a fault."""
+    connection = database.connect()
+    try:
+        connection.autocommit = True
+        with connection.cursor() as cursor:
+            cursor.execute(statement, values or None)
+            return cursor.fetchall() if cursor.description else []
+    finally:
+        connection.close()
+
+
 # --- the comparison ---------------------------------------------------------------------------------------------------
 
 
@@ -217,16 +229,16 @@ def _answers(story: Story) -> Iterable[str]:
 
 
 def _payments(story: Story, database: Database) -> Iterable[str]:
-    rows = defaultdict(list)
-    for ref, identity, amount, currency, key in database.sql(
+    made = defaultdict(list)
+    for ref, identity, amount, currency, key in rows(database,
             "SELECT p.reference, p.id, p.amount_minor, p.currency, k.key FROM payments p"
             " LEFT JOIN idempotency_keys k ON k.object_id = p.id AND k.operation = 1"):
-        rows[ref].append((identity, amount, currency, key))
+        made[ref].append((identity, amount, currency, key))
     known = {intent.ref: intent for intent in story.of_kind("create")}
-    for ref in set(rows) - set(known):
+    for ref in set(made) - set(known):
         yield f"{ref}: a payment that nobody asked for"
     for ref, intent in known.items():
-        found = rows[ref]
+        found = made[ref]
         if len(found) > 1:
             yield f"{ref}: DOUBLED: {len(found)} payments"
         told = {answer.id for answer in story.done(intent)}
@@ -240,7 +252,7 @@ def _payments(story: Story, database: Database) -> Iterable[str]:
 
 
 def _captures(story: Story, database: Database) -> Iterable[str]:
-    captured = dict(database.sql("SELECT id, captured_minor FROM payments"))
+    captured = dict(rows(database, "SELECT id, captured_minor FROM payments"))
     told = defaultdict(list)
     for intent in story.of_kind("capture"):
         if story.done(intent):
@@ -253,14 +265,14 @@ def _captures(story: Story, database: Database) -> Iterable[str]:
 
 
 def _refunds(story: Story, database: Database) -> Iterable[str]:
-    rows = defaultdict(list)
-    for ref, identity, amount in database.sql("SELECT reason, id, amount_minor FROM refunds"):
-        rows[ref].append((identity, amount))
+    made = defaultdict(list)
+    for ref, identity, amount in rows(database, "SELECT reason, id, amount_minor FROM refunds"):
+        made[ref].append((identity, amount))
     known = {intent.ref: intent for intent in story.of_kind("refund")}
-    for ref in set(rows) - set(known):
+    for ref in set(made) - set(known):
         yield f"{ref}: a refund that nobody asked for"
     for ref, intent in known.items():
-        found = rows[ref]
+        found = made[ref]
         told = {answer.id for answer in story.done(intent)}
         if len(found) > 1:
             yield f"{ref}: DOUBLED: {len(found)} refunds"
@@ -271,7 +283,7 @@ def _refunds(story: Story, database: Database) -> Iterable[str]:
 def compare_feed(read: Sequence[tuple[str, int]], database: Database) -> list[str]:
     """`read`: each event that a reader of the feed was shown, in that order, as its payment and number."""
     faults = [f"feed: {payment} event {n} shown {times} times" for (payment, n), times in Counter(read).items() if times > 1]
-    recorded = set(database.sql("SELECT payment_id, n FROM events"))
+    recorded = set(rows(database, "SELECT payment_id, n FROM events"))
     faults += [f"feed: {payment} event {n} never shown" for payment, n in recorded - set(read)]
     faults += [f"feed: {payment} event {n} shown, not recorded" for payment, n in set(read) - recorded]
     last: dict[str, int] = defaultdict(int)
