@@ -76,7 +76,7 @@ C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] tests/*/*.[ch])
 
 # --- targets ----------------------------------------------------------------------------------------------------------
 .PHONY: help build static variants run test test-rest test-all lint format format-check tidy cppcheck tools reproducible \
-	arm64-check pin image up down logs bench bench-docs clean
+	circleci openapi secrets security security-tools pipeline arm64-check pin image up down logs bench bench-docs clean
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1|/' | column -t -s '|'
 
@@ -91,7 +91,7 @@ static: packages-static ## build/static/payflow, the binary that ships
 test: packages-test ## unit, API, faults, sanitizers, static binary, coverage; under 15 minutes
 	@$(MAKE) --no-print-directory -j$(JOBS) variants
 	@$(PYTHON) tests/run.py test
-test-rest: packages-test packages-lint packages-arm64 ## what test-all has besides
+test-rest: packages-test packages-lint packages-arm64 packages-pipeline ## what test-all has besides
 	@$(PYTHON) tests/run.py rest
 test-all: ## test, and lint, reproducible builds, arm64
 	@.ci/run
@@ -113,8 +113,20 @@ build/tidy/%.ok: %.c .clang-tidy $(wildcard src/*.h src/*/*.h) $(GENERATED) | $(
 cppcheck:
 	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 		--suppress=missingIncludeSystem -j $(JOBS) -Isrc src
+circleci: tools ## the pipeline's file against our rules, CircleCI's schema and CircleCI's parser
+	@scripts/circleci.sh
+openapi: tools
+	@build/tools/bin/openapi-spec-validator openapi.yaml
+secrets: tools ## no secret in what Git knows
+	@scripts/secrets.sh
 tools:
 	@scripts/tools.sh
+security: packages-lint packages-static tools ## secrets, known holes, infrastructure, C; a scanner that is absent is skipped
+	@scripts/security.py
+security-tools: ## builds the pinned scanners and cosign: minutes, and not part of any test
+	@scripts/go_tools.sh
+pipeline: packages-pipeline tools ## the tests of the pipeline's scripts
+	@$(PYTHON) tests/run.py pipeline
 reproducible: packages-static ## builds the static binary twice, in two places, and compares the bytes
 	@scripts/reproducible.sh
 arm64-check: packages-arm64 ## compiles all sources for arm64

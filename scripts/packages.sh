@@ -14,9 +14,10 @@ declare -A goals=(
     [test]="${build[*]} binutils check file gcovr libsubunit-dev libzstd-dev pkgconf postgresql python3-psycopg2 python3-pytest
         redis-tools zlib1g-dev"
     [bench]="${build[*]} nginx-light postgresql python3-psycopg2 redis-tools wrk"
-    [lint]="${build[*]} check cppcheck python3-venv shellcheck yamllint"
     [image]="ca-certificates"
     [container]="debootstrap docker.io iptables python3-pytest python3-yaml"
+    [lint]="${build[*]} check cppcheck jq python3-venv shellcheck yamllint"
+    [pipeline]="${build[*]} docker-registry jq python3-pytest python3-venv skopeo"
     [arm64]="${build[*]} gcc-aarch64-linux-gnu"
 )
 

@@ -113,6 +113,10 @@ def suites() -> list[Suite]:
         check("ruff", "lint", str(TOOLS / "ruff"), "check", "--no-cache", *tracked("*.py")),
         check("yamllint", "lint", "yamllint", "--strict", *tracked("*.yml", "*.yaml")),
         check("hadolint", "lint", str(TOOLS / "hadolint"), *tracked("*Dockerfile")),
+        check("circleci", "lint", "make", "-s", "circleci"),
+        check("openapi", "lint", "make", "-s", "openapi"),
+        check("secrets", "lint", "make", "-s", "secrets"),
+        pytest("pipeline", "tests/pipeline", goal="rest"),
         check("reproducible", "rest", "make", "reproducible"),
         check("arm64", "rest", "make", "arm64-check"),
     ]

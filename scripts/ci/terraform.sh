@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# What the pipeline does with Terraform; a plan that was looked at is the plan that is applied.
+#   scripts/ci/terraform.sh plan ENV      saves build/tf/ENV.tfplan, and what it says to build/tf/text/ENV.txt
+#   scripts/ci/terraform.sh apply ENV     applies exactly that saved plan; Terraform refuses if the state has moved on
+#   scripts/ci/terraform.sh drift ENV     exit 2 if what runs is not what main says
+#   scripts/ci/terraform.sh preview       plans every environment from nothing: no cloud, no rights, no state
+# Needs GCP_PROJECT and TF_STATE_BUCKET, but for preview.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+out=$PWD/build/tf
+mkdir -p "$out/text"
+export TF_IN_AUTOMATION=1 TF_INPUT=0
+[ -z "${TF_PLUGIN_CACHE_DIR:-}" ] || mkdir -p "$TF_PLUGIN_CACHE_DIR"
+
+begin() { # ENV: a folder, initialised with its remote state
+    folder=tf/environments/$1
+    [ -d "$folder" ] || { echo "terraform: there is no environment $1" >&2 && exit 64; }
+    export TF_VAR_project_id=${GCP_PROJECT:?is not set}
+    local lock=()
+    [ ! -f "$folder/.terraform.lock.hcl" ] || lock=(-lockfile=readonly)
+    terraform -chdir="$folder" init -reconfigure "${lock[@]}" -backend-config="bucket=${TF_STATE_BUCKET:?is not set}" >"$out/init.log" ||
+        { cat "$out/init.log" && exit 1; }
+}
+
+show() { # ENV
+    terraform -chdir="$folder" show -no-color "$out/$1.tfplan" >"$out/text/$1.txt"
+    grep -E '^(Plan:|No changes)' "$out/text/$1.txt" | sed "s/^/terraform: $1: /"
+}
+
+case "${1:-}" in
+    plan)
+        begin "$2"
+        terraform -chdir="$folder" plan -no-color -lock-timeout=5m -out="$out/$2.tfplan" >"$out/plan.log" || { cat "$out/plan.log" && exit 1; }
+        show "$2"
+        ;;
+    apply)
+        begin "$2"
+        terraform -chdir="$folder" apply -no-color -lock-timeout=5m "$out/$2.tfplan"
+        ;;
+    drift)
+        begin "$2"
+        status=0
+        # A look must not lock out a rollout.
+        terraform -chdir="$folder" plan -no-color -lock=false -detailed-exitcode -out="$out/$2.tfplan" >"$out/plan.log" || status=$?
+        [ $status -ne 1 ] || { cat "$out/plan.log" && exit 1; }
+        show "$2"
+        [ $status -eq 0 ] || echo "terraform: $2 has drifted from main; build/tf/text/$2.txt says how" >&2
+        exit $status
+        ;;
+    preview)
+        rm -rf "$out/preview" && mkdir "$out/preview" && cp -r tf/. "$out/preview"
+        for folder in "$out"/preview/environments/*/; do
+            name=$(basename "$folder")
+            echo 'terraform { backend "local" {} }' >"$folder/backend_override.tf"
+            terraform -chdir="$folder" init -reconfigure >"$out/init.log" || { cat "$out/init.log" && exit 1; }
+            GOOGLE_OAUTH_ACCESS_TOKEN=none TF_VAR_project_id=payflow-preview \
+                terraform -chdir="$folder" plan -no-color -refresh=false -out="$out/$name.tfplan" >"$out/plan.log" || { cat "$out/plan.log" && exit 1; }
+            show "$name"
+        done
+        ;;
+    *) sed -n '2,/^set /{s/^# \{0,1\}//p}' "$0" && [ "${1:-}" = --help ] ;;
+esac
