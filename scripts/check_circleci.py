@@ -27,6 +27,8 @@ BUILT_IN = {
 # What a workflow may say about a job besides the job's own parameters.
 OF_WORKFLOW = {"requires", "context", "filters", "name", "type", "matrix", "pre-steps", "post-steps", "serial-group",
                "override-with"}
+RESTRICTED_CONTEXT = "payflow-production"  # the rights to change production
+ON_MAIN = {"equal": ["main", "<< pipeline.git.branch >>"]}
 ENVIRONMENTS = ("development", "staging", "production")
 ROLLS_OUT = re.compile(r"scripts/ci/deploy\.sh\b|deploy/rollout\b|scripts/ci/terraform\.sh apply\b")
 SECURES = re.compile(r"\bmake security(?!-)\b")
@@ -38,7 +40,8 @@ SECRET_VALUE = re.compile(
     r"AKIA[0-9A-Z]{16}|gh[pousr]_\w{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}|xox[abpr]-[\w-]{10,}|ya29\.[\w-]{20,}|AIza[\w-]{35}"
     r"|hooks\.slack\.com/services/\w|-----BEGIN [A-Z ]*PRIVATE KEY|eyJ[\w-]{20,}\.[\w-]{10,}|://[^/\s:@<$]+:[^/\s@<$]+@")
 SECRET_NAME = re.compile(r"(PASSWORD|PASSWD|SECRET|TOKEN|API_?KEY|PRIVATE_?KEY|WEBHOOK|CREDENTIALS?)(_URL)?$", re.IGNORECASE)
-SECRET_IN_COMMAND = re.compile(r"(?i)\b[\w-]*(password|passwd|secret|token|api[_-]?key|webhook)[\w-]*[=\s]+['\"]?(?![$<'\"\s-])[\w/+.-]{8,}")
+SECRET_IN_COMMAND = re.compile(
+    r"(?i)\b[\w-]*(password|passwd|secret|token|api[_-]?key|webhook)[\w-]*[=\s]+['\"]?(?![$<'\"\s-])[\w/+.-]{8,}")
 PLACEHOLDER = re.compile(r"<<\s*([^>]*?)\s*>>")
 
 
@@ -77,6 +80,11 @@ class Use:
     @property
     def approval(self) -> bool:
         return self.options.get("type") == "approval"
+
+    @property
+    def contexts(self) -> list[str]:
+        context = self.options.get("context") or []
+        return [context] if isinstance(context, str) else context
 
 
 class Checker:
@@ -254,7 +262,12 @@ class Checker:
             for name in PLACEHOLDER.findall(text):
                 self.check_placeholder(path, name, set())
         for use in uses.values():
-            self.check_rollout(f"workflows.{workflow}.{use.name}", use, uses, body)
+            where, earlier = f"workflows.{workflow}.{use.name}", self.before(use, uses)
+            if use in earlier:
+                self.problem(where, "waits for itself")
+            if RESTRICTED_CONTEXT in use.contexts and not any(u.approval for u in earlier):
+                self.problem(where, f"has the context {RESTRICTED_CONTEXT} without an approval before it")
+            self.check_rollout(where, use, earlier, body)
 
     def check_use(self, where: str, use: Use) -> None:
         kind = use.options.get("type")
@@ -279,11 +292,9 @@ class Checker:
             if name in uses and name not in seen:
                 seen[name] = uses[name]
                 waiting += strict[name]
-        if use.name in seen:
-            self.problem(use.name, "waits for itself")
         return list(seen.values())
 
-    def check_rollout(self, where: str, use: Use, uses: dict[str, Use], workflow: dict[str, Any]) -> None:
+    def check_rollout(self, where: str, use: Use, earlier: list[Use], workflow: dict[str, Any]) -> None:
         commands = self.runs(use.job, use.options)
         environments = {e for command in commands if ROLLS_OUT.search(command) for e in ENVIRONMENTS if e in command.split()}
         if not any(ROLLS_OUT.search(command) for command in commands):
@@ -292,7 +303,6 @@ class Checker:
             self.problem(where, f"rolls out to {sorted(environments) or 'no environment that can be told'}; one is wanted")
             return
         environment = environments.pop()
-        earlier = self.before(use, uses)
         if not any(SECURES.search(command) for u in earlier for command in self.runs(u.job, u.options)):
             self.problem(where, "rolls out without waiting for make security")
         if environment == "production" and not any(u.approval for u in earlier):
@@ -300,14 +310,12 @@ class Checker:
         group = str(use.options.get("serial-group", ""))
         if environment not in group:
             self.problem(where, f"rolls out to {environment} without a serial-group of its own")
-        context = use.options.get("context") or []
-        names = [context] if isinstance(context, str) else context
-        rights = [name for name in names if any(e in name for e in ENVIRONMENTS)]
+        rights = [name for name in use.contexts if any(e in name for e in ENVIRONMENTS)]
         if rights != [f"payflow-{environment}"]:
             self.problem(where, f"must have the context payflow-{environment} and no other environment's, not {rights}")
         if not any(TELLS.search(command) for command in commands):
             self.problem(where, "tells nobody when it fails")
-        if not re.search(r"'equal': \['main', '<< pipeline\.git\.branch >>'\]", str(self.only_when(workflow))):
+        if ON_MAIN not in self.only_when(workflow):
             self.problem(where, "rolls out on other branches than main")
 
     @staticmethod

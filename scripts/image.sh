@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
 # Builds the image with the labels and times of the commit, prints its size and puts its SBOM into build/image/.
-# IMAGE=payflow:local names it, RELEASE=1 insists on versions.lock; arguments go to `docker build`.
+# IMAGE=payflow:local names it, RELEASE=1 insists on versions.lock; arguments go to BUILDER (`docker build`).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 image=${IMAGE:-payflow:local}
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 revision=${REVISION:-$(git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null || echo unknown)}
+read -ra builder <<<"${BUILDER:-docker build}"
 
-docker build --tag "$image" \
-    --build-arg VERSION="$(<VERSION)" --build-arg REVISION="$revision" --build-arg RELEASE="${RELEASE:-0}" \
+"${builder[@]}" --tag "$image" \
+    --build-arg VERSION="${VERSION:-$(<VERSION)}" --build-arg REVISION="$revision" --build-arg RELEASE="${RELEASE:-0}" \
     --build-arg SOURCE_DATE_EPOCH="$epoch" --build-arg CREATED="$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)" "$@" .
 
 mkdir -p build/image

@@ -16,13 +16,11 @@ esac
 repository=${IMAGE_REPOSITORY:?is not set: HOST/PROJECT/REPOSITORY/payflow}
 revision=${CIRCLE_SHA1:-$(git rev-parse HEAD)}
 version=$(<VERSION)-build.${PIPELINE_NUMBER:-0}
-command=(docker buildx build --push --provenance=false --platform linux/amd64
-    --build-arg RELEASE=1 --build-arg "VERSION=$version" --build-arg "REVISION=$revision"
-    --build-arg "CREATED=$(git log -1 --format=%cI "$revision")"
-    --build-arg "SOURCE_DATE_EPOCH=$(git log -1 --format=%ct "$revision")"
-    --tag "$repository:$revision" --tag "$repository:$version"
-    --metadata-file build/image/metadata.json .)
+export BUILDER="docker buildx build" RELEASE=1 VERSION=$version REVISION=$revision IMAGE=$repository:$revision
+command=(scripts/image.sh --push --provenance=false --platform linux/amd64 --tag "$repository:$version"
+    --metadata-file build/image/metadata.json)
 if [ "${1:-}" = --dry-run ]; then
+    echo "$BUILDER: $IMAGE"
     printf '%q ' "${command[@]}" && echo
     exit
 fi
@@ -31,14 +29,15 @@ mkdir -p build/image
 digest_of() { docker buildx imagetools inspect "$1" --format '{{.Manifest.Digest}}' 2>/dev/null; }
 if digest=$(digest_of "$repository:$revision"); then
     echo "build: $revision is there already"
+    container=$(docker create "$repository@$digest")
+    docker cp -q "$container:/sbom.cdx.json" build/image/
+    docker rm "$container" >/dev/null
+    version=$(docker image inspect --format '{{index .Config.Labels "org.opencontainers.image.version"}}' "$repository@$digest")
 else
     "${command[@]}"
     digest=$(jq -er '."containerimage.digest"' build/image/metadata.json)
 fi
 [[ $digest =~ ^sha256:[0-9a-f]{64}$ ]] || { echo "build: no digest came back: $digest" >&2 && exit 1; }
 echo "$repository@$digest" >build/image/name
-container=$(docker create "$repository@$digest")
-docker cp -q "$container:/sbom.cdx.json" build/image/sbom.cdx.json
-docker rm "$container" >/dev/null
 echo "$version" >build/image/version
 echo "build: $repository@$digest is $version"
