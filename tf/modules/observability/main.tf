@@ -5,10 +5,10 @@ locals {
   instance = coalesce(var.database_instance, var.service_name)
   # The placeholders of alerts/ and dashboards/, in the order in which they are filled in (alerts/README.md).
   placeholders = [
+    ["\"payflow-", "\"${var.service_name}-"],
+    ["\"payflow\"", "\"${var.service_name}\""],
     ["\"project:payflow\"", "\"${var.project_id}:${local.instance}\""],
     ["\"payflow.example\"", "\"${coalesce(var.uptime_host, "none")}\""],
-    ["\"payflow\"", "\"${var.service_name}\""],
-    ["\"payflow-", "\"${var.service_name}-"],
     ["user_payflow_", "user_${replace(var.service_name, "-", "_")}_"],
   ]
 
@@ -112,8 +112,8 @@ resource "google_monitoring_uptime_check_config" "this" {
 resource "google_monitoring_dashboard" "this" {
   dashboard_json = replace(replace(replace(
     file("${var.alerts_dir}/../dashboards/cloud-monitoring/payflow.json"),
-    "\\\"project:payflow\\\"", "\\\"${var.project_id}:${local.instance}\\\""),
     "\\\"payflow\\\"", "\\\"${var.service_name}\\\""),
+    "\\\"project:payflow\\\"", "\\\"${var.project_id}:${local.instance}\\\""),
   "\"displayName\": \"PayFlow\"", "\"displayName\": \"PayFlow ${var.environment}\"")
 }
 
