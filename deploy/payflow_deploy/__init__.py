@@ -1,0 +1,1 @@
+"""How a release gets its traffic: see docs/delivery.md."""
