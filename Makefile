@@ -75,7 +75,7 @@ UNIT := $(wildcard tests/unit/*.c)
 C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] tests/*/*.[ch])
 
 # --- targets ----------------------------------------------------------------------------------------------------------
-.PHONY: help build static variants run test test-rest test-all lint format format-check tidy cppcheck tools reproducible \
+.PHONY: help build static variants run test rehearsal test-rest test-all lint format format-check tidy cppcheck tools reproducible \
 	circleci openapi secrets security security-tools pipeline arm64-check pin image up down logs bench bench-docs clean
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1|/' | column -t -s '|'
@@ -91,12 +91,16 @@ static: packages-static ## build/static/payflow, the binary that ships
 test: packages-test ## unit, API, faults, sanitizers, static binary, coverage; under 15 minutes
 	@$(MAKE) --no-print-directory -j$(JOBS) variants
 	@$(PYTHON) tests/run.py test
-test-rest: packages-test packages-lint packages-arm64 packages-pipeline ## what test-all has besides
+test-rest: packages-test packages-lint packages-arm64 packages-pipeline packages-rehearsal ## what test-all has besides
 	@$(PYTHON) tests/run.py rest
 test-all: ## test, and lint, reproducible builds, arm64
 	@.ci/run
 variants: build/payflow build/asan/payflow build/tsan/payflow build/cov/payflow build/static/payflow \
 	$(foreach name,dev asan tsan cov,build/$(name)/unit) ## every build that the tests use
+
+rehearsal: packages-rehearsal ## releases, good and bad, with the real gcloud against a stand-in for Cloud Run
+	@$(MAKE) --no-print-directory build
+	@$(PYTHON) tests/run.py rehearsal
 
 lint: packages-lint ## C, shell, Python, YAML
 	@$(PYTHON) tests/run.py lint
@@ -212,6 +216,16 @@ build/gen/assets.c: scripts/generate.py openapi.yaml src/api/docs/index.html src
 build/gen/unit_main.c: scripts/generate.py $(UNIT)
 	@mkdir -p $(@D)
 	@$(PYTHON) scripts/generate.py unit $@ $(UNIT)
+
+# The rehearsal's releases: the binary with one migration more, of tests/rehearsal/migrations.
+build/rehearsal/%/migrations.c: tests/rehearsal/migrations/%.sql $(MIGRATIONS) scripts/generate.py
+	@rm -rf $(@D) && mkdir -p $(@D)/sql && cp $(MIGRATIONS) $(@D)/sql/
+	@cp $< $(@D)/sql/$$(printf '%04d' $$(($(words $(MIGRATIONS)) + 1)))_$*.sql
+	@$(PYTHON) scripts/generate.py migrations $@ $(@D)/sql/*.sql
+build/rehearsal/%/payflow: build/rehearsal/%/migrations.c $(obj_dev)
+	@$(CC) $(CFLAGS_all) $(CFLAGS_dev) $(WARN) $(INCLUDE) -c -o $(<:.c=.o) $<
+	@$(CC) $(LDFLAGS_all) $(LDFLAGS_dev) -o $@ $(<:.c=.o) $(filter-out %/migrations.o,$(filter %.o,$^)) $(LIBS_dev)
+.PRECIOUS: build/rehearsal/%/migrations.c
 
 .PHONY: FORCE
 FORCE:

@@ -18,6 +18,7 @@ declare -A goals=(
     [container]="debootstrap docker.io iptables python3-pytest python3-yaml"
     [lint]="${build[*]} check cppcheck jq python3-venv shellcheck yamllint"
     [pipeline]="${build[*]} docker-registry jq python3-pytest python3-venv skopeo"
+    [rehearsal]="${build[*]} postgresql prometheus python3-psycopg2 python3-pytest"
     [arm64]="${build[*]} gcc-aarch64-linux-gnu"
 )
 
@@ -55,7 +56,15 @@ install() {
     echo "packages: installing $* (log: build/packages.log)"
     mkdir -p build
     : >build/packages.log
-    # A first PostgreSQL would bring a cluster that runs on its own; it shall not.
+    # Some packages start a service (Prometheus, nginx); here they shall not.
+    local policy=/usr/sbin/policy-rc.d
+    if [ -e "$policy" ]; then
+        policy=
+    else
+        printf '#!/bin/sh\nexit 101\n' | "${root[@]}" tee "$policy" >/dev/null
+        "${root[@]}" chmod 755 "$policy"
+    fi
+    # A first PostgreSQL would bring a cluster that runs on its own; it shall not either.
     "${root[@]}" mkdir -p "${conf%/*}"
     echo 'create_main_cluster = false' | "${root[@]}" tee "$conf" >/dev/null
     local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -q -y -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
@@ -63,7 +72,7 @@ install() {
     "${root[@]}" "${apt[@]}" update >>build/packages.log 2>&1 </dev/null || status=$?
     "${root[@]}" "${apt[@]}" -o Dpkg::Options::=--force-confold install --no-install-recommends "$@" </dev/null 2>&1 |
         tee -a build/packages.log | sed -unE 's/^(Need to get .*|Fetched .*|Setting up [^ ]+).*/packages:   \1/p' || status=$?
-    "${root[@]}" rm -f "$conf"
+    "${root[@]}" rm -f "$conf" ${policy:+"$policy"}
     if [ -n "$(missing "$@")" ]; then
         echo "packages: apt-get did not install them (exit $status): $(grep '^E:' build/packages.log | tail -n 1)" >&2
         exit 1
