@@ -91,7 +91,7 @@ static: packages-static ## build/static/payflow, the binary that ships
 test: packages-test ## unit, API, faults, sanitizers, static binary, coverage; under 15 minutes
 	@$(MAKE) --no-print-directory -j$(JOBS) variants
 	@$(PYTHON) tests/run.py test
-test-rest: packages-test packages-lint packages-arm64 packages-pipeline packages-rehearsal ## what test-all has besides
+test-rest: packages-test packages-lint packages-arm64 packages-pipeline packages-rehearsal packages-chaos ## what test-all has besides
 	@$(PYTHON) tests/run.py rest
 test-all: ## test, and lint, reproducible builds, arm64
 	@.ci/run
@@ -101,6 +101,12 @@ variants: build/payflow build/asan/payflow build/tsan/payflow build/cov/payflow 
 rehearsal: packages-rehearsal ## releases, good and bad, with the real gcloud against a stand-in for Cloud Run
 	@$(MAKE) --no-print-directory build
 	@$(PYTHON) tests/run.py rehearsal
+
+chaos: packages-chaos ## kills and cuts everything for CHAOS_SECONDS, then proves that nothing was lost or doubled (CHAOS_SEED=... repeats)
+	@$(MAKE) --no-print-directory build
+	@$(PYTHON) tests/faults/chaos.py
+chaos-proof: packages-chaos ## builds PayFlow with one planted bug after the other: chaos must find each
+	@$(PYTHON) tests/faults/proof.py
 
 lint: packages-lint ## C, shell, Python, YAML
 	@$(PYTHON) tests/run.py lint

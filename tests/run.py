@@ -125,6 +125,7 @@ def suites() -> list[Suite]:
         pytest("rehearsal", "tests/rehearsal", goal="rest", limit_s=1500, before=rehearsal_builds),
         check("reproducible", "rest", "make", "reproducible"),
         check("arm64", "rest", "make", "arm64-check"),
+        check("chaos", "rest", "make", "-s", "chaos"),
     ]
 
 

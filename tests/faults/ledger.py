@@ -142,6 +142,10 @@ class Story:
     def done(self, intent: Intent) -> list[Answer]:
         return [answer for answer in self.answers[intent.number] if answer.is_done]
 
+    def was_refused(self, intent: Intent) -> bool:
+        """For good: by the payment's state or by what is left of it."""
+        return any(answer.is_final and not answer.is_done for answer in self.answers[intent.number])
+
     def of_kind(self, kind: str) -> Iterable[Intent]:
         return (intent for intent in self.intents.values() if intent.kind == kind)
 
@@ -253,10 +257,13 @@ def _payments(story: Story, database: Database) -> Iterable[str]:
 
 def _captures(story: Story, database: Database) -> Iterable[str]:
     captured = dict(rows(database, "SELECT id, captured_minor FROM payments"))
+    keys = {key for key, in rows(database, "SELECT key FROM idempotency_keys WHERE operation = 2")}
     told = defaultdict(list)
     for intent in story.of_kind("capture"):
         if story.done(intent):
             told[intent.payment].append(intent)
+        elif story.was_refused(intent) and intent.key in keys:
+            yield f"{intent.ref}: refused, and recorded"
     for payment, intents in told.items():
         if len(intents) > 1:
             yield f"{payment}: DOUBLED: captured by {[intent.ref for intent in intents]}"
@@ -276,6 +283,8 @@ def _refunds(story: Story, database: Database) -> Iterable[str]:
         told = {answer.id for answer in story.done(intent)}
         if len(found) > 1:
             yield f"{ref}: DOUBLED: {len(found)} refunds"
+        if found and not told and story.was_refused(intent):
+            yield f"{ref}: refused, and recorded: {found}"
         if told and (len(found) != 1 or found[0] != (next(iter(told)), intent.amount_minor)):
             yield f"{ref}: LOST: told {sorted(told)} of {intent.amount_minor}, recorded {found}"
 
