@@ -100,7 +100,7 @@ def show(result: dict) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seconds", type=float, default=float(os.environ.get("CHAOS_SECONDS") or 120))
+    parser.add_argument("--seconds", type=float, default=float(os.environ.get("CHAOS_SECONDS") or 100))
     parser.add_argument("--seed", type=int, default=int(os.environ.get("CHAOS_SEED") or secrets.randbelow(10**6)))
     parser.add_argument("--binary", type=Path, default=BINARY)
     parser.add_argument("--out", type=Path, default=TOP / "build" / "chaos")

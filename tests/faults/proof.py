@@ -13,7 +13,7 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parent.parent.parent
 BUGS = Path(__file__).resolve().parent / "bugs"
 OUT = TOP / "build" / "chaos-proof"
-SECONDS = os.environ.get("CHAOS_SECONDS") or "40"
+SECONDS = os.environ.get("CHAOS_SECONDS") or "30"
 TRIES = 5
 
 
