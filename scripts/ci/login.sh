@@ -45,8 +45,10 @@ PYTHON
 [ "${1:-}" != --dry-run ] || { echo "login: $credentials is written; nobody was logged in" && exit; }
 
 gcloud auth login --quiet --cred-file="$credentials"
-[ -z "${GCP_PROJECT:-}" ] || gcloud config set --quiet core/project "$GCP_PROJECT"
-[ -z "${BASH_ENV:-}" ] || echo "export GOOGLE_APPLICATION_CREDENTIALS=$credentials" >>"$BASH_ENV"
+gcloud auth print-access-token --quiet >/dev/null # the log-in itself asks nobody; a refusal shows here and not in the rollout
+if [ -n "${BASH_ENV:-}" ]; then
+    echo "export GOOGLE_APPLICATION_CREDENTIALS=$credentials CLOUDSDK_CORE_PROJECT=${GCP_PROJECT:-}" >>"$BASH_ENV"
+fi
 if [ -n "${IMAGE_REPOSITORY:-}" ] && command -v docker >/dev/null; then
     gcloud auth configure-docker --quiet "${IMAGE_REPOSITORY%%/*}"
 fi

@@ -4,7 +4,8 @@
 #   scripts/ci/terraform.sh apply ENV     applies exactly that saved plan; Terraform refuses if the state has moved on
 #   scripts/ci/terraform.sh drift ENV     exit 2 if what runs is not what main says
 #   scripts/ci/terraform.sh preview       plans every environment from nothing: no cloud, no rights, no state
-# Needs GCP_PROJECT and TF_STATE_BUCKET, but for preview.
+# Needs GCP_PROJECT, but for preview. The state is in the bucket that bootstrap made, GCP_PROJECT-payflow-state, or where
+# TF_BACKEND_CONFIG says. TF_LOCK=false for an account that may only read.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 out=$PWD/build/tf
@@ -18,7 +19,7 @@ begin() { # ENV: a folder, initialised with its remote state
     export TF_VAR_project_id=${GCP_PROJECT:?is not set}
     local lock=()
     [ ! -f "$folder/.terraform.lock.hcl" ] || lock=(-lockfile=readonly)
-    terraform -chdir="$folder" init -reconfigure "${lock[@]}" -backend-config="bucket=${TF_STATE_BUCKET:?is not set}" >"$out/init.log" ||
+    terraform -chdir="$folder" init -no-color -reconfigure "${lock[@]}" -backend-config="${TF_BACKEND_CONFIG:-bucket=$GCP_PROJECT-payflow-state}" >"$out/init.log" ||
         { cat "$out/init.log" && exit 1; }
 }
 
@@ -30,7 +31,7 @@ show() { # ENV
 case "${1:-}" in
     plan)
         begin "$2"
-        terraform -chdir="$folder" plan -no-color -lock-timeout=5m -out="$out/$2.tfplan" >"$out/plan.log" || { cat "$out/plan.log" && exit 1; }
+        terraform -chdir="$folder" plan -no-color -lock="${TF_LOCK:-true}" -lock-timeout=5m -out="$out/$2.tfplan" >"$out/plan.log" || { cat "$out/plan.log" && exit 1; }
         show "$2"
         ;;
     apply)
@@ -51,8 +52,8 @@ case "${1:-}" in
         rm -rf "$out/preview" && mkdir "$out/preview" && cp -r tf/. "$out/preview"
         for folder in "$out"/preview/environments/*/; do
             name=$(basename "$folder")
-            echo 'terraform { backend "local" {} }' >"$folder/backend_override.tf"
-            terraform -chdir="$folder" init -reconfigure >"$out/init.log" || { cat "$out/init.log" && exit 1; }
+            printf 'terraform {\n  backend "local" {}\n}\n' >"$folder/backend_override.tf"
+            terraform -chdir="$folder" init -no-color -reconfigure >"$out/init.log" || { cat "$out/init.log" && exit 1; }
             GOOGLE_OAUTH_ACCESS_TOKEN=none TF_VAR_project_id=payflow-preview \
                 terraform -chdir="$folder" plan -no-color -refresh=false -out="$out/$name.tfplan" >"$out/plan.log" || { cat "$out/plan.log" && exit 1; }
             show "$name"
