@@ -143,6 +143,12 @@ arm64-check: packages-arm64 ## compiles all sources for arm64
 	@$(MAKE) --no-print-directory -j$(JOBS) build/arm64/objects
 image: ## the static image FROM scratch, IMAGE=payflow:local; prints its size
 	@scripts/image.sh
+up: image ## the stack in containers, https://localhost:8443; PROFILE=observability brings Prometheus and Grafana too
+	@docker compose $(if $(PROFILE),--profile $(PROFILE)) up --detach
+down: ## stops the stack; its volumes stay
+	@docker compose --profile '*' down
+logs: ## what the stack's containers say, as they say it; Ctrl-C ends
+	@docker compose --profile '*' logs --follow --tail 50
 pin: ## writes the newest sources' hashes to versions.lock
 	@scripts/sources.py --pin
 
