@@ -12,4 +12,7 @@ export PATH=$PWD/build/tools/go:$PWD/build/tools/bin:$PATH
 command=(deploy/rollout --environment "$1" --image "$(cat build/image/name)" --version "$(cat build/image/version)")
 [ "${2:-}" != --dry-run ] || { printf '%q ' "${command[@]}" && echo && exit; }
 mkdir -p build/deploy
+if [ -f build/login/token ] && command -v circleci >/dev/null; then
+    scripts/ci/refresh_token.sh $$ & # the rollout takes over this process, and the refreshing ends with it
+fi
 exec "${command[@]}"

@@ -51,7 +51,7 @@ def git(*arguments: str) -> str:
 
 
 def rollout(environment: str) -> dict[str, object]:
-    """The newest record that a rollout to this environment left, if any."""
+    """The newest record that a rollout to this environment left (deploy/payflow_deploy/record.py), if any."""
     newest: dict[str, object] = {}
     for path in sorted(RECORDS.glob("*.json"), key=lambda p: p.stat().st_mtime):
         try:
@@ -70,7 +70,9 @@ def describe(event: str, environment: str) -> tuple[str, list[str]]:
     outcome = str(record.get("outcome", ""))
     if event == "waiting":
         headline = f"PayFlow: {environment} waits for approval"
-    elif "roll" in outcome and "back" in outcome:
+    elif outcome == "lost":
+        headline = f"PayFlow: {environment}: THE TRAFFIC COULD NOT BE TAKEN BACK; use deploy/rollback now"
+    elif outcome == "rolled back":
         headline = f"PayFlow: {environment} was rolled back"
     else:
         headline = f"PayFlow: {job} failed"

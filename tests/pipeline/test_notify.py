@@ -65,12 +65,18 @@ def test_a_failure_goes_to_slack_and_by_mail(house: House, receiver: Receiver, m
 
 
 def test_a_roll_back_is_called_one(house: House, receiver: Receiver) -> None:
-    house.write("build/deploy/1.json", json.dumps(RECORD | {"outcome": "released"}))
+    house.write("build/deploy/1.json", json.dumps(RECORD | {"outcome": "promoted"}))
     house.write("build/deploy/2.json", json.dumps(RECORD))
     house.run("scripts/ci/notify.py", "failed", "--environment", "production", SLACK_WEBHOOK_URL=receiver.url, **JOB)
     text = json.loads(receiver.requests[0][2])["text"]
     assert text.startswith("*PayFlow: production was rolled back*")
     assert RECORD["reason"] in text
+
+
+def test_traffic_that_could_not_be_taken_back_is_shouted(house: House) -> None:
+    house.write("build/deploy/1.json", json.dumps(RECORD | {"outcome": "lost"}))
+    done = house.run("scripts/ci/notify.py", "failed", "--environment", "production", "--dry-run", **JOB)
+    assert "production: THE TRAFFIC COULD NOT BE TAKEN BACK; use deploy/rollback now" in done.stdout
 
 
 def test_a_failure_of_another_environment_is_no_roll_back(house: House) -> None:

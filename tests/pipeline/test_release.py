@@ -67,6 +67,23 @@ def test_what_was_built_is_rolled_out(house: House, environment: str) -> None:
         f"--environment {environment} --image {REPOSITORY}@{DIGEST} --version 1.0.0-build.42\n"
 
 
+def test_the_token_is_kept_fresh_while_the_rollout_lives(house: House) -> None:
+    house.write("build/login/token", "first")
+    house.program("circleci", f'[ "$*" = \'run oidc get --claims {{"aud": "org-1"}}\' ] && echo second; echo x >>{house.folder}/asked')
+    done = house.run("bash", "-c", "sleep 4 & scripts/ci/refresh_token.sh $! 1", CIRCLE_ORGANIZATION_ID="org-1")
+    assert done.returncode == 0
+    assert (house.folder / "build/login/token").read_text() == "second\n"
+    assert (house.folder / "build/login/token").stat().st_mode & 0o077 == 0
+
+
+def test_a_token_that_does_not_come_leaves_the_old_one(house: House) -> None:
+    house.write("build/login/token", "first")
+    house.program("circleci", "exit 1")
+    done = house.run("bash", "-c", "sleep 3 & scripts/ci/refresh_token.sh $! 1")
+    assert "gave no new token" in done.stderr
+    assert (house.folder / "build/login/token").read_text() == "first"
+
+
 @pytest.mark.parametrize("arguments", [[], ["prod"]])
 def test_an_environment_must_be_one_of_three(house: House, arguments: list[str]) -> None:
     assert house.run("scripts/ci/deploy.sh", *arguments).returncode == 64
@@ -91,7 +108,7 @@ def test_what_is_there_in_the_pinned_version_stays(house: House) -> None:
     assert not (house.folder / "calls").exists()
 
 
-@pytest.mark.parametrize("script", ["build.sh", "deploy.sh", "install.sh", "login.sh", "notify.py", "scan.sh", "sign.sh", "terraform.sh",
+@pytest.mark.parametrize("script", ["build.sh", "deploy.sh", "install.sh", "login.sh", "notify.py", "refresh_token.sh", "scan.sh", "sign.sh", "terraform.sh",
                                     "verify.sh"])
 def test_each_says_what_it_is_for(house: House, script: str) -> None:
     done = house.run(f"scripts/ci/{script}", "--help")
