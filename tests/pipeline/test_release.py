@@ -108,8 +108,8 @@ def test_what_is_there_in_the_pinned_version_stays(house: House) -> None:
     assert not (house.folder / "calls").exists()
 
 
-@pytest.mark.parametrize("script", ["build.sh", "deploy.sh", "install.sh", "login.sh", "notify.py", "refresh_token.sh", "scan.sh", "sign.sh", "terraform.sh",
-                                    "verify.sh"])
+@pytest.mark.parametrize("script", [
+    "build.sh", "deploy.sh", "install.sh", "login.sh", "notify.py", "refresh_token.sh", "scan.sh", "sign.sh", "terraform.sh", "verify.sh"])
 def test_each_says_what_it_is_for(house: House, script: str) -> None:
     done = house.run(f"scripts/ci/{script}", "--help")
     assert done.returncode == 0

@@ -20,10 +20,15 @@ locals {
     "serviceconsumermanagement", "servicedirectory", "serviceusage", "sqladmin", "storage", "sts",
   ]
 
-  # An environment's pipeline reads and writes its own state; lists need the whole bucket.
-  state_roles = merge([for environment in var.environments : {
-    "${environment} write" = { environment = environment, role = "roles/storage.objectUser" }
-    "${environment} list"  = { environment = environment, role = "roles/storage.legacyBucketReader" }
+  # An environment's pipeline reads and writes its own state, production's plan reads it; lists need the whole bucket.
+  state_users = merge({ for environment in var.environments : "${environment}-deploy" => {
+    environment = environment, role = "roles/storage.objectUser" } },
+    { for environment in setintersection(var.environments, ["production"]) : "${environment}-plan" => {
+      environment = environment, role = "roles/storage.objectViewer"
+  } })
+  state_roles = merge([for account, user in local.state_users : {
+    "${account} objects" = { account = account, environment = user.environment, role = user.role }
+    "${account} list"    = { account = account, environment = user.environment, role = "roles/storage.legacyBucketReader" }
   }]...)
 }
 
@@ -67,10 +72,10 @@ resource "google_storage_bucket_iam_member" "state" {
 
   bucket = google_storage_bucket.state.name
   role   = each.value.role
-  member = "serviceAccount:${module.identity.emails["${each.value.environment}-deploy"]}"
+  member = "serviceAccount:${module.identity.emails[each.value.account]}"
 
   dynamic "condition" {
-    for_each = each.value.role == "roles/storage.objectUser" ? [1] : []
+    for_each = each.value.role == "roles/storage.legacyBucketReader" ? [] : [1]
     content {
       title      = "its own state"
       expression = "resource.name.startsWith('projects/_/buckets/${google_storage_bucket.state.name}/objects/${each.value.environment}/')"

@@ -27,8 +27,12 @@ run "an_environment_writes_its_own_state" {
   command = plan
 
   assert {
-    condition     = alltrue([for key, member in google_storage_bucket_iam_member.state : strcontains(one(member.condition).expression, "/objects/${split(" ", key)[0]}/") if endswith(key, " write")])
+    condition     = alltrue([for key, member in google_storage_bucket_iam_member.state : strcontains(one(member.condition).expression, "/objects/${split("-", key)[0]}/") if endswith(key, " objects")])
     error_message = "staging must not write production's state"
+  }
+  assert {
+    condition     = { for key, member in google_storage_bucket_iam_member.state : key => member.role if endswith(key, " objects") } == { "development-deploy objects" = "roles/storage.objectUser", "staging-deploy objects" = "roles/storage.objectUser", "production-deploy objects" = "roles/storage.objectUser", "production-plan objects" = "roles/storage.objectViewer" }
+    error_message = "who deploys writes the state, who plans production reads it"
   }
 }
 

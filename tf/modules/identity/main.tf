@@ -1,7 +1,8 @@
 # Who may do what. An environment has five accounts: serve, migrate, smoke (tests a revision from inside the network),
-# schedule (starts the jobs) and deploy (the pipeline). One more, build, pushes and signs images. None has a key: Cloud
-# Run's come from the metadata server, the pipeline's by Workload Identity Federation. All rights in the project are given
-# here, by a person: the pipeline cannot extend its own.
+# schedule (starts the jobs) and deploy (the pipeline). Production has a sixth, plan, which can only look: its plan is made
+# before a person approves it. One more, build, pushes and signs images. None has a key: Cloud Run's come from the metadata
+# server, the pipeline's by Workload Identity Federation. All rights in the project are given here, by a person: the pipeline
+# cannot extend its own.
 
 locals {
   # What an account may do in the whole project. Rights to one secret, job or repository are given beside it.
@@ -30,16 +31,21 @@ locals {
       "roles/serviceusage.serviceUsageConsumer",
     ]
   }
+  planned_first = setintersection(var.environments, ["production"])
+  looking       = { plan = ["roles/iam.securityReviewer", "roles/viewer"] }
 
   accounts = merge({ build = { environment = null, role = "build" } }, {
     for pair in setproduct(var.environments, keys(local.roles)) : join("-", pair) => { environment = pair[0], role = pair[1] }
+    }, {
+    for environment in local.planned_first : "${environment}-plan" => { environment = environment, role = "plan" }
   })
   grants = merge([for key, account in local.accounts : {
-    for role in lookup(local.roles, account.role, []) : "${key} ${role}" => { account = key, role = role, environment = account.environment }
+    for role in lookup(merge(local.roles, local.looking), account.role, []) : "${key} ${role}" => { account = key, role = role, environment = account.environment }
   }]...)
 
   # The pipeline's jobs take one of these identities.
-  pipeline = merge({ build = "build" }, { for environment in var.environments : environment => "${environment}-deploy" })
+  pipeline = merge({ build = "build" }, { for environment in var.environments : environment => "${environment}-deploy" },
+  { for environment in local.planned_first : "${environment}-plan" => "${environment}-plan" })
   impersonation = { for pair in setproduct(var.environments, var.administrators) :
     join(" ", pair) => { account = "${pair[0]}-deploy", member = pair[1] }
   }

@@ -20,8 +20,8 @@ run "an_account_a_task" {
   command = plan
 
   assert {
-    condition     = toset(keys(google_service_account.this)) == toset(concat(["build"], [for pair in setproduct(["staging", "production"], ["serve", "migrate", "smoke", "schedule", "deploy"]) : join("-", pair)]))
-    error_message = "each environment has five accounts, and build is shared"
+    condition     = toset(keys(google_service_account.this)) == toset(concat(["build", "production-plan"], [for pair in setproduct(["staging", "production"], ["serve", "migrate", "smoke", "schedule", "deploy"]) : join("-", pair)]))
+    error_message = "each environment has five accounts, production one that plans, and build is shared"
   }
   assert {
     condition     = alltrue([for account in google_service_account.this : length(account.account_id) <= 30])
@@ -43,6 +43,10 @@ run "least_privilege" {
   assert {
     condition     = strcontains(one(google_project_iam_member.this["production-serve roles/memorystore.dbConnectionUser"].condition).expression, "instances/payflow-production'")
     error_message = "an account logs in to its own environment's cache only"
+  }
+  assert {
+    condition     = toset([for key, grant in google_project_iam_member.this : grant.role if startswith(key, "production-plan ")]) == toset(["roles/iam.securityReviewer", "roles/viewer"])
+    error_message = "what plans production can only look"
   }
   assert {
     condition     = length([for key, grant in google_project_iam_member.this : key if startswith(key, "production-schedule ") || startswith(key, "build ")]) == 0
