@@ -51,6 +51,12 @@ CFLAGS_cov := -O0 -U_FORTIFY_SOURCE --coverage -fprofile-update=atomic
 LDFLAGS_cov := -pie --coverage
 LIBS_cov = $(LIBS_dynamic)
 
+# clang's libFuzzer; its warnings are not those that the sources are kept free of.
+CC_fuzz := clang
+CFLAGS_fuzz := -O1 -U_FORTIFY_SOURCE -w -ftrivial-auto-var-init=uninitialized -fsanitize=fuzzer-no-link,address,undefined \
+	-fno-sanitize-recover=all
+LDFLAGS_fuzz := -pie -fsanitize=fuzzer,address,undefined
+
 CFLAGS_static := -O2 $(FORTIFY)
 # The map names every archive that went in, for the SBOM.
 LDFLAGS_static := -static-pie -s -Wl,-z,pack-relative-relocs -Wl,-Map=build/static/payflow.map
@@ -72,6 +78,7 @@ ASSETS := docs_html=src/api/docs/index.html start_js=src/api/docs/start.js swagg
 # CivetWeb is not here: src/http/server.c includes it, with the settings it is built with.
 THEIRS := $(DEPS)/cjson/cJSON.c $(addprefix $(DEPS)/hiredis/,alloc.c async.c hiredis.c net.c read.c sds.c sockcompat.c ssl.c)
 UNIT := $(wildcard tests/unit/*.c)
+FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
 C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] tests/*/*.[ch])
 
 # --- targets ----------------------------------------------------------------------------------------------------------
@@ -91,7 +98,7 @@ static: packages-static ## build/static/payflow, the binary that ships
 test: packages-test ## unit, API, faults, sanitizers, static binary, coverage; under 15 minutes
 	@$(MAKE) --no-print-directory -j$(JOBS) variants
 	@$(PYTHON) tests/run.py test
-test-rest: packages-test packages-lint packages-arm64 packages-pipeline packages-rehearsal packages-chaos ## what test-all has besides
+test-rest: packages-test packages-lint packages-arm64 packages-pipeline packages-rehearsal packages-chaos packages-fuzz ## what test-all has besides
 	@$(PYTHON) tests/run.py rest
 test-all: ## test, and lint, reproducible builds, arm64
 	@.ci/run
@@ -107,6 +114,10 @@ chaos: packages-chaos ## kills and cuts everything for CHAOS_SECONDS, then prove
 	@$(PYTHON) tests/faults/chaos.py
 chaos-proof: packages-chaos ## builds PayFlow with one planted bug after the other: chaos must find each
 	@$(PYTHON) tests/faults/proof.py
+
+fuzz: packages-fuzz ## the fuzzers on their corpora, then for FUZZ_SECONDS each
+	@$(MAKE) --no-print-directory -j$(JOBS) $(FUZZERS:%=build/fuzz/bin/%)
+	@$(PYTHON) tests/fuzz/run.py $(FUZZERS)
 
 lint: packages-lint ## C, shell, Python, YAML
 	@$(PYTHON) tests/run.py lint
@@ -197,7 +208,16 @@ endef
 extra_static := build/static/obj/$(STATIC_ONLY:.c=.o) build/deps/lib/libpgport_shlib.a
 
 $(eval $(call variant,dev,build/payflow))
-$(foreach name,asan tsan cov static arm64,$(eval $(call variant,$(name),build/$(name)/payflow)))
+$(foreach name,asan tsan cov static arm64 fuzz,$(eval $(call variant,$(name),build/$(name)/payflow)))
+
+build/fuzz/payflow.a: $(filter-out build/fuzz/obj/src/main.o,$(obj_fuzz))
+	@rm -f $@
+	@$(AR) rcs $@ $^
+build/fuzz/bin/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/payflow.a
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC_fuzz) $(LDFLAGS_all) $(LDFLAGS_fuzz) -o $@ $^ $(LIBS_dynamic)
+.PRECIOUS: build/fuzz/obj/%.o
 
 # OpenSSL's headers, apart from those of this machine's libc, which lie beside some of them.
 build/arm64/include/openssl: build/arm64/flags

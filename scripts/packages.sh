@@ -19,6 +19,8 @@ declare -A goals=(
     [lint]="${build[*]} check cppcheck jq python3-venv shellcheck yamllint"
     [pipeline]="${build[*]} docker-registry jq python3-pytest python3-venv skopeo"
     [rehearsal]="${build[*]} postgresql prometheus python3-psycopg2 python3-pytest"
+    [fuzz]="${build[*]} clang libclang-rt-dev"
+    [analyze]="${build[*]} clang clang-tools"
     [chaos]="${build[*]} faketime postgresql python3-psycopg2 redis-tools"
     [arm64]="${build[*]} gcc-aarch64-linux-gnu"
 )

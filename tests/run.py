@@ -126,6 +126,7 @@ def suites() -> list[Suite]:
         check("reproducible", "rest", "make", "reproducible"),
         check("arm64", "rest", "make", "arm64-check"),
         check("chaos", "rest", "make", "-s", "chaos"),
+        Suite("fuzz", "rest", ["make", "-s", "fuzz"], "exit", environment={"FUZZ_SECONDS": "3"}),
     ]
 
 
