@@ -147,7 +147,7 @@ static bool apply(struct pg *pg, const struct migration *migration) {
     bool alone = header_option(migration->sql, "no-transaction", index, sizeof index);
     for (int attempt = 1; attempt <= DDL_TRIES; attempt++) {
         if (alone ? apply_alone(pg, migration, index) : apply_in_transaction(pg, migration)) {
-            printf("applied %04d %s\n", migration->version, migration->name);
+            printf("applied %s\n", migration->name);
             return true;
         }
         if (!pg_alive(pg)) {
@@ -179,8 +179,8 @@ static int apply_missing(struct pg *pg) {
     for (int i = 0; i < migrations_count; i++) {
         if (!is_applied(pg, migrations[i].version)) {
             if (!apply(pg, &migrations[i])) {
-                fprintf(stderr, "payflow migrate: %04d %s failed; the database is as it was before it\n",
-                        migrations[i].version, migrations[i].name);
+                fprintf(stderr, "payflow migrate: %s failed; the database is as it was before it\n",
+                        migrations[i].name);
                 return EXIT_FAILED;
             }
             applied++;
