@@ -9,7 +9,7 @@ case "${1:-}" in
     --released)
         export PATH=$PWD/build/tools/bin:$PATH
         mkdir -p build/image
-        deploy/status --environment "${2:?which environment?}" --json | jq -er .image >build/image/name
+        scripts/ci/released_image.py "${2:?which environment?}" >build/image/name
         scripts/ci/verify.sh
         sbom=build/image/attested.cdx.json
         ;;
