@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "api/access.h"
+#include "cloud/cloud.h"
 #include "healthcheck.h"
 #include "obs/log.h"
 #include "settings.h"
@@ -102,10 +103,11 @@ static int serve(const struct settings *settings) {
     metrics_start(settings->app_version);
     struct api api = {.settings = settings};
     int status = EXIT_SOFTWARE;
+    bool tokens = cloud_start(settings);
     api.store = store_start(settings);
     api.cache = cache_start(settings, error, sizeof error);
     api.keys = key_cache_new(settings->key_cache_ms);
-    if (api.store == NULL || api.cache == NULL || api.keys == NULL) {
+    if (!tokens || api.store == NULL || api.cache == NULL || api.keys == NULL) {
         log_event(LOG_CRITICAL, "not_started", "%s",
                   api.cache == NULL && api.store != NULL ? error : "out of memory or threads");
     } else {
@@ -120,6 +122,7 @@ static int serve(const struct settings *settings) {
     if (api.cache != NULL) {
         cache_stop(api.cache);
     }
+    cloud_stop();
     key_cache_free(api.keys);
     log_event(LOG_INFO, "stopped", "stopped with exit code %d", status);
     log_stop();
@@ -140,6 +143,16 @@ static int config(const struct settings *settings, bool markdown) {
     return status;
 }
 
+static int run_on_database(const char *command, int argc, char **argv, const struct settings *settings) {
+    if (strcmp(command, "keys") == 0) {
+        return keys_run(settings, argc, argv);
+    }
+    if (strcmp(command, "verify") == 0) {
+        return verify_run(settings);
+    }
+    return strcmp(command, "migrate") == 0 ? migrate_run(settings) : prune_run(settings);
+}
+
 static int run_command(const char *command, int argc, char **argv, const struct settings *settings) {
     if (strcmp(command, "serve") == 0) {
         return serve(settings);
@@ -154,13 +167,13 @@ static int run_command(const char *command, int argc, char **argv, const struct 
         fprintf(stderr, "payflow %s: no database is configured; set DB_HOST or DATABASE_URL\n", command);
         return EXIT_CONFIG;
     }
-    if (strcmp(command, "keys") == 0) {
-        return keys_run(settings, argc, argv);
+    if (!cloud_start(settings)) {
+        fprintf(stderr, "payflow %s: out of threads\n", command);
+        return EXIT_SOFTWARE;
     }
-    if (strcmp(command, "verify") == 0) {
-        return verify_run(settings);
-    }
-    return strcmp(command, "migrate") == 0 ? migrate_run(settings) : prune_run(settings);
+    int status = run_on_database(command, argc, argv, settings);
+    cloud_stop();
+    return status;
 }
 
 int main(int argc, char **argv) {

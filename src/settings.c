@@ -62,6 +62,8 @@ static const struct setting table[] = {
     {"DB_NAME", TEXT, AT(db_name), "payflow", 0, 0, NULL, false, "Database"},
     {"DB_USER", TEXT, AT(db_user), "payflow", 0, 0, NULL, false, "Database user"},
     {"DB_PASSWORD", TEXT, AT(db_password), "", 0, 0, NULL, true, "Its password"},
+    {"DB_IAM", SWITCH, AT(db_iam), "off", 0, 0, NULL, false,
+     "Log in to PostgreSQL with a token of the metadata server as the password"},
     {"DB_SSLMODE", TEXT, AT(db_sslmode), NULL, 0, 0, NULL, false,
      "libpq's sslmode; default: prefer in development, else verify-full"},
     {"DB_SSLROOTCERT", TEXT, AT(db_sslrootcert), "", 0, 0, NULL, false,
@@ -78,6 +80,12 @@ static const struct setting table[] = {
      "redis:// or rediss://; none: limits are counted in the process"},
     {"REDIS_CA", TEXT, AT(redis_ca), "", 0, 0, NULL, false,
      "File of the authorities that may vouch for Redis"},
+    {"REDIS_IAM", SWITCH, AT(redis_iam), "off", 0, 0, NULL, false,
+     "Log in to Redis with a token of the metadata server"},
+    {"METADATA_HOST", TEXT, AT(metadata_host), "metadata.google.internal", 0, 0, NULL, false,
+     "Metadata server that gives the tokens: a name or address, or with :port"},
+    {"CONNECTION_LIFETIME_S", NUMBER, AT(connection_lifetime_s), "1800", 1, 86400, NULL, false,
+     "With tokens: a log-in is renewed after about this long"},
     {"REDIS_TIMEOUT_MS", NUMBER, AT(redis_timeout_ms), "20", 1, 1000, NULL, false,
      "A check waits this long for Redis"},
     {"KEY_CACHE_MS", NUMBER, AT(key_cache_ms), "30000", 0, 30000, NULL, false,
@@ -264,26 +272,23 @@ static void url_security(const char *url, char *sslmode, size_t size, bool *sock
     PQconninfoFree(options);
 }
 
-/* Tokens and payments cross these wires: production refuses what could be read or answered by somebody else.
- */
-static void check_production(const struct settings *settings, struct text *errors) {
+/* Tokens and payments cross these wires: they must not be read or answered by somebody else. */
+static void check_wires(const struct settings *settings, const char *who, bool database, bool redis,
+                        struct text *errors) {
     char sslmode[32];
     bool socket = settings->db_host[0] == '/';
     bool url = settings->database_url[0] != '\0';
     snprintf(sslmode, sizeof sslmode, "%s", settings->db_sslmode);
-    if (!settings->auth) {
-        text_add_string(errors, "PAYFLOW_AUTH: production needs it on\n");
-    }
     if (url) {
         url_security(settings->database_url, sslmode, sizeof sslmode, &socket);
     }
-    if (settings_database_configured(settings) && !socket && strcmp(sslmode, "verify-ca") != 0 &&
+    if (database && settings_database_configured(settings) && !socket && strcmp(sslmode, "verify-ca") != 0 &&
         strcmp(sslmode, "verify-full") != 0) {
-        text_printf(errors, "%s: production needs sslmode verify-ca or verify-full\n",
-                    url ? "DATABASE_URL" : "DB_SSLMODE");
+        text_printf(errors, "%s: %s needs sslmode verify-ca or verify-full\n",
+                    url ? "DATABASE_URL" : "DB_SSLMODE", who);
     }
-    if (settings->redis_url[0] != '\0' && strncmp(settings->redis_url, "rediss://", 9) != 0) {
-        text_add_string(errors, "REDIS_URL: production needs rediss://\n");
+    if (redis && settings->redis_url[0] != '\0' && strncmp(settings->redis_url, "rediss://", 9) != 0) {
+        text_printf(errors, "REDIS_URL: %s needs rediss://\n", who);
     }
 }
 
@@ -317,7 +322,12 @@ bool settings_read(struct settings *settings, struct text *errors) {
         text_add_string(errors, "REDIS_URL: must begin with redis:// or rediss://\n");
     }
     if (settings->environment == ENV_PRODUCTION) {
-        check_production(settings, errors);
+        if (!settings->auth) {
+            text_add_string(errors, "PAYFLOW_AUTH: production needs it on\n");
+        }
+        check_wires(settings, "production", true, true, errors);
+    } else {
+        check_wires(settings, "a token", settings->db_iam, settings->redis_iam, errors);
     }
     find_typos(errors);
     return errors->len == 0 && !errors->failed;

@@ -31,7 +31,8 @@ struct settings {
     /* the database */
     const char *database_url; /* DATABASE_URL (secret), overrides the DB_* ones */
     const char *db_host, *db_name, *db_user, *db_password, *db_sslmode, *db_sslrootcert; /* DB_HOST ... */
-    int64_t db_port;                                                                     /* DB_PORT, 5432 */
+    bool db_iam;               /* DB_IAM: off; on: a token of the metadata server is the password */
+    int64_t db_port;           /* DB_PORT, 5432 */
     int64_t db_writers;        /* DB_WRITERS, 1..16, 2: connections that commit batches */
     int64_t db_readers;        /* DB_READERS, 1..64, 4 */
     int64_t batch_rows_max;    /* BATCH_ROWS_MAX, 1..1024, 128 */
@@ -41,6 +42,11 @@ struct settings {
     const char *redis_url;    /* REDIS_URL (secret): redis:// or rediss://, "" = no Redis */
     const char *redis_ca;     /* REDIS_CA: a file of PEM certificates */
     int64_t redis_timeout_ms; /* REDIS_TIMEOUT_MS, 20 */
+    bool redis_iam;           /* REDIS_IAM: off; on: as DB_IAM, for Redis */
+    /* the cloud */
+    const char *metadata_host; /* METADATA_HOST: name or address, or with :port */
+    int64_t
+        connection_lifetime_s; /* CONNECTION_LIFETIME_S, 1..86400, 1800: with tokens, a log-in is renewed */
     /* limits */
     int64_t key_cache_ms;       /* KEY_CACHE_MS, 0..30000, 30000: a checked API key is trusted this long */
     int64_t rate_limit;         /* RATE_LIMIT, requests a minute an account, 0 = none */

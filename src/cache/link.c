@@ -9,6 +9,9 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 
+#include "cloud/cloud.h"
+#include "sys/clock.h"
+
 #define STEP_LIMIT_S 1
 
 static void explain(char *why, size_t size, const char *step, const char *detail) {
@@ -73,19 +76,57 @@ static bool demand(redisContext *redis, int argc, const char **argv, char *why, 
     return good;
 }
 
-static bool log_in(redisContext *redis, const struct redis_url *url, char *why, size_t why_size) {
+/* The AUTH command as configured, or with a token, waiting for that until deadline_us. False if there is no
+ * token; an argc of 0: no log-in is wanted. */
+struct login {
+    int argc;
+    const char *argv[3];
+    char token[TOKEN_MAX + 1];
+};
+
+static bool make_login(const struct redis_url *url, const struct settings *settings, int64_t deadline_us,
+                       struct login *login) {
+    const char *user = url->user;
+    const char *password = url->password;
+    login->argc = 0;
+    if (settings->redis_iam) {
+        if (!cloud_token(CLOUD_REDIS, deadline_us, login->token)) {
+            return false;
+        }
+        user = user[0] == '\0' ? "default" : user;
+        password = login->token;
+    }
+    if (user[0] != '\0' || password[0] != '\0') {
+        login->argv[login->argc++] = "AUTH";
+        if (user[0] != '\0') {
+            login->argv[login->argc++] = user;
+        }
+        login->argv[login->argc++] = password;
+    }
+    return true;
+}
+
+bool link_append_login(redisContext *redis, const struct redis_url *url, const struct settings *settings) {
+    struct login login;
+    bool good = make_login(url, settings, 0, &login) && login.argc > 0 &&
+                redisAppendCommandArgv(redis, login.argc, login.argv, NULL) == REDIS_OK;
+    explicit_bzero(&login, sizeof login);
+    return good;
+}
+
+static bool log_in(redisContext *redis, const struct redis_url *url, const struct settings *settings,
+                   char *why, size_t why_size) {
+    struct login login;
     char database[16];
-    const char *with_user[] = {"AUTH", url->user, url->password};
-    const char *without[] = {"AUTH", url->password};
     const char *select[] = {"SELECT", database};
     snprintf(database, sizeof database, "%d", url->database);
-    if (url->user[0] != '\0' && !demand(redis, 3, with_user, why, why_size)) {
-        return false;
+    bool good = make_login(url, settings, clock_monotonic_us() + STEP_LIMIT_S * 1000000, &login);
+    if (!good) {
+        explain(why, why_size, "AUTH", "no token");
     }
-    if (url->user[0] == '\0' && url->password[0] != '\0' && !demand(redis, 2, without, why, why_size)) {
-        return false;
-    }
-    return url->database == 0 || demand(redis, 2, select, why, why_size);
+    good = good && (login.argc == 0 || demand(redis, login.argc, login.argv, why, why_size));
+    explicit_bzero(&login, sizeof login);
+    return good && (url->database == 0 || demand(redis, 2, select, why, why_size));
 }
 
 redisContext *link_open(const struct redis_url *url, const struct settings *settings, char *why,
@@ -97,7 +138,7 @@ redisContext *link_open(const struct redis_url *url, const struct settings *sett
     if (redis == NULL || redis->err != 0) {
         explain(why, why_size, "connecting", redis == NULL ? "out of memory" : redis->errstr);
     } else if ((!url->tls || secure(redis, url->host, settings->redis_ca, why, why_size)) &&
-               log_in(redis, url, why, why_size)) {
+               log_in(redis, url, settings, why, why_size)) {
         redisEnableKeepAlive(redis);
         return redis;
     }

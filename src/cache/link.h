@@ -13,6 +13,11 @@
 MUST_CHECK redisContext *link_open(const struct redis_url *url, const struct settings *settings, char *why,
                                    size_t why_size);
 
+/* Puts another log-in on the connection's buffer, whose reply is "OK"; with a token, a new one. False without
+ * one. */
+MUST_CHECK bool link_append_login(redisContext *redis, const struct redis_url *url,
+                                  const struct settings *settings);
+
 /* From here on redisBufferRead and redisBufferWrite return at once. */
 MUST_CHECK bool link_unblock(redisContext *redis);
 

@@ -20,14 +20,14 @@
 #define STEADY_US 10000000 /* up this long, the next failure backs off from the start again */
 #define PROBE_US 1000000   /* an idle connection is tried this often */
 #define STALL_US 1000000   /* silent this long after it was found slow, the connection is given up */
-#define COMMANDS_MAX (SLOTS_MAX + 1) /* each has a check of its own, but for one probe */
+#define COMMANDS_MAX (SLOTS_MAX + 2) /* each has a check of its own, but for a probe and a log-in */
 #define STOP_LIMIT_S 2
 
 /* A command under way: checks of one subject, or a probe with none. Replies come in the order of the
  * commands. */
 struct command {
     struct slot *first, *last;
-    int wanted;
+    int wanted; /* 0: this is a new log-in */
     int64_t sent_us;
 };
 
@@ -47,7 +47,8 @@ struct shared {
     bool change_logged;               /* the present state of `up` */
     int64_t slow_us;                  /* a reply that takes longer closes the intake */
     int64_t backoff_us;
-    int64_t try_us; /* not before this is anything tried on a Redis that failed */
+    int64_t try_us;   /* not before this is anything tried on a Redis that failed */
+    int64_t login_us; /* with tokens: when the next log-in is due */
     int64_t up_since_us;
     int64_t heard_us; /* the last reply */
 };
@@ -105,6 +106,13 @@ static void disconnect(struct shared *shared, const char *why) {
     shared->redis = NULL;
 }
 
+static void plan_login(struct shared *shared) {
+    uint8_t jitter = 0;
+    random_bytes(&jitter, 1);
+    shared->login_us =
+        clock_monotonic_us() + shared->settings->connection_lifetime_s * 1000000 / 256 * (192 + jitter / 2);
+}
+
 static void connect_again(struct shared *shared) {
     char why[200];
     shared->redis = link_open(&shared->url, shared->settings, why, sizeof why);
@@ -120,6 +128,7 @@ static void connect_again(struct shared *shared) {
                 redisGetReply(shared->redis, (void **)&reply) == REDIS_OK &&
                 script_read(reply, &granted, &debt) && link_unblock(shared->redis);
     if (good) {
+        plan_login(shared);
         now_up(shared);
     } else {
         disconnect(shared,
@@ -143,6 +152,20 @@ static bool send_command(struct shared *shared, struct command command, bool who
     shared->commands[(shared->oldest + shared->count) % COMMANDS_MAX] = command;
     shared->count++;
     return true;
+}
+
+/* What was logged in with a token must be so again from time to time: on the way, without a pause. */
+static void renew_login(struct shared *shared) {
+    if (!shared->settings->redis_iam || clock_monotonic_us() < shared->login_us ||
+        shared->count >= COMMANDS_MAX - 1) {
+        return;
+    }
+    plan_login(shared);
+    if (link_append_login(shared->redis, &shared->url, shared->settings)) {
+        shared->commands[(shared->oldest + shared->count) % COMMANDS_MAX] =
+            (struct command){.sent_us = clock_monotonic_us()};
+        shared->count++;
+    }
 }
 
 /* Checks of the same subject become one command. */
@@ -225,6 +248,9 @@ static bool handle_reply(struct shared *shared, const redisReply *reply, const c
     shared->heard_us = clock_monotonic_us();
     if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0) {
         return send_command(shared, command, true);
+    }
+    if (command.wanted == 0 && reply->type == REDIS_REPLY_STATUS) {
+        return true;
     }
     if (!script_read(reply, &granted, &debt)) {
         finish_all(shared, command.first);
@@ -310,6 +336,7 @@ static short wait_event(struct shared *shared, int64_t until_us) {
 }
 
 static void turn(struct shared *shared) {
+    renew_login(shared);
     if (!send_waiting(shared)) {
         disconnect(shared, shared->redis->err != 0 ? shared->redis->errstr : "out of memory");
         return;

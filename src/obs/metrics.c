@@ -49,6 +49,8 @@ static const struct {
     [METRIC_REDIS_UP] = {"payflow_redis_up", "gauge", "1 while Redis answers."},
     [METRIC_REDIS_ERRORS] = {"payflow_redis_errors_total", "counter",
                              "Redis checks that failed or came too late."},
+    [METRIC_TOKEN_ERRORS] = {"payflow_token_errors_total", "counter",
+                             "Requests to the metadata server that brought no token."},
     [METRIC_LOG_DROPPED] = {"payflow_log_dropped_total", "counter", "Log lines that did not fit."},
 };
 

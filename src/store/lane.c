@@ -239,6 +239,7 @@ static void *lane_thread(void *argument) {
             pthread_mutex_unlock(&lane->lock);
             bool up = pg_connect(&pg, now_us + 3000000);
             note_connection(lane, up);
+            pg_renew(&pg);
             if (lane->options.idle != NULL) {
                 lane->options.idle(lane, &pg);
             }

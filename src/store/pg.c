@@ -5,11 +5,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cloud/cloud.h"
 #include "obs/log.h"
 #include "obs/metrics.h"
 #include "sys/clock.h"
 
 #define CONNECT_LIMIT_US 3000000
+#define RENEW_LIMIT_US 1000000
 #define BACKOFF_FIRST_MS 50
 #define BACKOFF_MAX_MS 1000
 #define SHORT_LIFE_US 1000000 /* a connection that was lost before was hardly one */
@@ -68,7 +70,7 @@ static bool wait_socket(PGconn *conn, short events, int64_t deadline_us) {
  * peer (what a dead client locked would stay locked for hours otherwise), the session's time-outs end what
  * hangs on the server's side. Serving statements are all looked up by key, so plans that read whole tables
  * are switched off: one made while a table was empty must not be kept when it is large. */
-static PGconn *start_connection(const struct pg *pg) {
+static PGconn *start_connection(const struct pg *pg, const char *token) {
     const struct settings *s = pg->settings;
     char port[16];
     char options[700];
@@ -98,6 +100,9 @@ static PGconn *start_connection(const struct pg *pg) {
         OPTION("password", s->db_password);
         OPTION("sslmode", s->db_sslmode);
         OPTION("sslrootcert", s->db_sslrootcert);
+    }
+    if (token != NULL) {
+        OPTION("password", token); /* a later one wins */
     }
     OPTION("application_name", "payflow");
     OPTION("client_encoding", "UTF8");
@@ -170,6 +175,34 @@ bool pg_alive(struct pg *pg) {
     return true;
 }
 
+/* When a log-in of now is renewed: not all at the same time. */
+static int64_t renew_time_us(const struct pg *pg) {
+    uint8_t jitter = 0;
+    random_bytes(&jitter, 1);
+    return clock_monotonic_us() + pg->settings->connection_lifetime_s * 1000000 / 256 * (192 + jitter / 2);
+}
+
+/* Opens a connection, with a token if the settings want one, which is waited for until token_deadline_us. The
+ * caller has to look at its status; NULL only without memory. *reason is set where it isn't libpq that knows.
+ */
+static PGconn *open_connection(const struct pg *pg, int64_t token_deadline_us, int64_t deadline_us,
+                               const char **reason) {
+    char token[TOKEN_MAX + 1];
+    bool iam = pg->settings->db_iam;
+    if (iam && !cloud_token(CLOUD_DATABASE, token_deadline_us, token)) {
+        *reason = "no token";
+        return NULL;
+    }
+    PGconn *conn = start_connection(pg, iam ? token : NULL);
+    if (iam) {
+        explicit_bzero(token, sizeof token);
+    }
+    if (!finish_connection(conn, deadline_us)) {
+        *reason = "no connection";
+    }
+    return conn;
+}
+
 bool pg_connect(struct pg *pg, int64_t deadline_us) {
     if (pg_alive(pg)) {
         return true;
@@ -178,15 +211,16 @@ bool pg_connect(struct pg *pg, int64_t deadline_us) {
     if (now_us < pg->next_attempt_us || now_us >= deadline_us) {
         return false;
     }
-    int64_t limit_us = now_us + CONNECT_LIMIT_US;
-    pg->conn = start_connection(pg);
+    const char *reason = NULL;
+    int64_t limit_us = deadline_us < now_us + CONNECT_LIMIT_US ? deadline_us : now_us + CONNECT_LIMIT_US;
+    pg->conn = open_connection(pg, limit_us, limit_us, &reason);
     if (pg->conn != NULL) {
         metric_add(METRIC_DB_CONNECTIONS, 1);
     }
-    if (!finish_connection(pg->conn, deadline_us < limit_us ? deadline_us : limit_us)) {
+    if (reason != NULL) {
         if (pg->was_up) {
             log_event(LOG_WARNING, "database_unreachable", "cannot connect to PostgreSQL: %s",
-                      pg_message(pg));
+                      pg->conn == NULL ? reason : pg_message(pg));
             pg->was_up = false;
         }
         pg_close(pg);
@@ -200,7 +234,27 @@ bool pg_connect(struct pg *pg, int64_t deadline_us) {
     }
     pg->was_up = true;
     pg->connected_us = pg->used_us = clock_monotonic_us();
+    pg->renew_us = renew_time_us(pg);
     return true;
+}
+
+void pg_renew(struct pg *pg) {
+    int64_t now_us = clock_monotonic_us();
+    if (!pg->settings->db_iam || pg->conn == NULL || now_us < pg->renew_us) {
+        return;
+    }
+    const char *reason = NULL;
+    PGconn *fresh = open_connection(pg, now_us, now_us + RENEW_LIMIT_US, &reason);
+    pg->renew_us = renew_time_us(pg);
+    if (reason != NULL) {
+        PQfinish(fresh);
+        return;
+    }
+    PQsetNoticeReceiver(fresh, ignore_notice, NULL);
+    PQfinish(pg->conn);
+    pg->conn = fresh;
+    pg->prepared = 0;
+    pg->connected_us = pg->used_us = clock_monotonic_us();
 }
 
 /* The connection can't be trusted any more. */

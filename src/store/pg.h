@@ -20,6 +20,7 @@ struct pg {
     PGconn *conn;            /* NULL while there is none */
     uint64_t prepared;       /* bit i: statement i is prepared on conn */
     int64_t backoff_ms;      /* before the next attempt to connect */
+    int64_t renew_us;        /* with tokens: when the log-in is renewed */
     int64_t next_attempt_us; /* not before this */
     int64_t used_us;         /* when it last proved to be alive */
     bool was_up;             /* so that only a change is logged */
@@ -68,6 +69,10 @@ bool pg_alive(struct pg *pg);
 /* True if pg_alive, or if connecting succeeded before the deadline. Honours the back-off: while it has not
  * passed, answers false at once. */
 MUST_CHECK bool pg_connect(struct pg *pg, int64_t deadline_us);
+
+/* Where log-ins are by token and this one is old: replaces the connection by a new one, if there is one to be
+ * had within a second; else keeps the old one for now. */
+void pg_renew(struct pg *pg);
 
 /* Milliseconds until the back-off allows the next attempt; 0 if it does now. */
 int64_t pg_backoff_left_ms(const struct pg *pg);
