@@ -121,6 +121,7 @@ def suites() -> list[Suite]:
         check("circleci", "lint", "make", "-s", "circleci"),
         check("openapi", "lint", "make", "-s", "openapi"),
         check("secrets", "lint", "make", "-s", "secrets"),
+        pytest("cloud", "tests/cloud", goal="rest"),
         pytest("pipeline", "tests/pipeline", goal="rest"),
         pytest("rehearsal", "tests/rehearsal", goal="rest", limit_s=1500, before=rehearsal_builds),
         check("reproducible", "rest", "make", "reproducible"),
