@@ -34,7 +34,7 @@ def tls_postgres(folder: Folder, authority: Authority) -> Iterator[TlsPostgres]:
     made.stop()
 
 
-def identity_of(case: str, authority: Authority, other: Authority):  # noqa: ANN201
+def identity_of(case: str, authority: Authority, other: Authority):
     names, what, _ = REFUSED[case]
     if what == "other":
         return other.issue(*names)
