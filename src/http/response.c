@@ -51,9 +51,10 @@ void response_date(int64_t time_s, char out[RESPONSE_DATE_SIZE]) {
     time_t seconds = (time_t)time_s;
     struct tm tm = {0};
     gmtime_r(&seconds, &tm);
-    snprintf(out, RESPONSE_DATE_SIZE, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT", &days[3 * tm.tm_wday],
-             (unsigned)tm.tm_mday % 100, &months[3 * tm.tm_mon], (unsigned)(tm.tm_year + 1900) % 10000,
-             (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100, (unsigned)tm.tm_sec % 100);
+    snprintf(out, RESPONSE_DATE_SIZE, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT",
+             &days[3 * (size_t)tm.tm_wday], (unsigned)tm.tm_mday % 100, &months[3 * (size_t)tm.tm_mon],
+             (unsigned)(tm.tm_year + 1900) % 10000, (unsigned)tm.tm_hour % 100, (unsigned)tm.tm_min % 100,
+             (unsigned)tm.tm_sec % 100);
 }
 
 bool response_has(struct slice headers, const char *name) {
