@@ -33,14 +33,48 @@ static void give_identity(struct payment *payment, bool livemode) {
     id_make(ID_PAYMENT, payment->created_at_ms, random, payment->id);
 }
 
+/* A payment on its way into the store. */
+struct creation {
+    const struct http_request *request;
+    struct http_response *response;
+    struct record record;
+    struct caller caller;
+    const struct currency *currency;
+    bool answered; /* by the thread that committed it */
+};
+
+static void answer_creation(struct creation *creation, enum store_result result) {
+    const struct payment *payment = &creation->record.payment;
+    if (result == STORE_OK || result == STORE_REPLAYED) {
+        answer_created(creation->response, payment, result == STORE_REPLAYED);
+    } else {
+        api_store_problem(creation->request, creation->response, result,
+                          result == STORE_UNKNOWN ? payment->id : NULL, NULL);
+    }
+    metrics_payment(api_outcome(result, OUTCOME_CREATED), creation->currency->code,
+                    creation->caller.livemode);
+}
+
+static void creation_done(void *context, enum store_result result) {
+    struct creation *creation = context;
+    answer_creation(creation, result);
+    http_answer_now(creation->request);
+    creation->answered = true;
+}
+
+static void creation_wait(void *context) {
+    const struct creation *creation = context;
+    http_wait_next(creation->request);
+}
+
 void api_payment_create(const struct http_request *request, struct http_response *response, void *context) {
     struct api *api = context;
+    struct creation creation = {.request = request, .response = response};
     struct payment_draft draft;
     struct problem problem;
     struct idempotency key;
     struct api_key api_key;
-    struct caller caller;
-    if (!access_check(api, request, response, SCOPE_PAYMENTS_WRITE, &caller, &api_key) ||
+    if (!access_check(api, request, response, SCOPE_PAYMENTS_WRITE, &creation.caller, &api_key) ||
         !api_idempotency(request, response, &key)) {
         return;
     }
@@ -49,20 +83,19 @@ void api_payment_create(const struct http_request *request, struct http_response
         payment_draft_free(&draft);
         return;
     }
-    struct record record = {.payment = draft.payment};
+    creation.record.payment = draft.payment;
+    creation.currency = draft.payment.currency;
     if (key.present) {
         payment_draft_fingerprint(&draft, key.fingerprint);
     }
-    give_identity(&record.payment, caller.livemode);
-    enum store_result result = store_create(api->store, &caller, &key, request->deadline_us, &record);
-    if (result == STORE_OK || result == STORE_REPLAYED) {
-        answer_created(response, &record.payment, result == STORE_REPLAYED);
-    } else {
-        api_store_problem(request, response, result, result == STORE_UNKNOWN ? record.payment.id : NULL,
-                          NULL);
+    give_identity(&creation.record.payment, creation.caller.livemode);
+    const struct store_early early = {creation_done, creation_wait, &creation};
+    enum store_result result =
+        store_create(api->store, &creation.caller, &key, request->deadline_us, &early, &creation.record);
+    if (!creation.answered) {
+        answer_creation(&creation, result);
     }
-    metrics_payment(api_outcome(result, OUTCOME_CREATED), draft.payment.currency->code, caller.livemode);
-    record_free(&record);
+    record_free(&creation.record);
     payment_draft_free(&draft);
 }
 

@@ -30,23 +30,28 @@ static struct iovec piece(struct slice text) {
     return (struct iovec){bytes.base, text.len};
 }
 
+bool client_try_send(int fd, struct slice *head, struct slice *body) {
+    struct iovec pieces[2] = {piece(*head), piece(*body)};
+    struct msghdr message = {.msg_iov = pieces, .msg_iovlen = body->len > 0 ? 2 : 1};
+    ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (sent < 0) {
+        return errno == EINTR || errno == EAGAIN;
+    }
+    size_t of_head = (size_t)sent < head->len ? (size_t)sent : head->len;
+    size_t of_body = (size_t)sent - of_head;
+    *head = (struct slice){head->data + of_head, head->len - of_head};
+    *body = (struct slice){body->data == NULL ? NULL : body->data + of_body, body->len - of_body};
+    return true;
+}
+
 bool client_send(struct http_server *server, int fd, struct slice head, struct slice body,
                  int64_t deadline_us) {
     while (head.len + body.len > 0) {
-        struct iovec pieces[2] = {piece(head), piece(body)};
-        struct msghdr message = {.msg_iov = pieces, .msg_iovlen = body.len > 0 ? 2 : 1};
-        ssize_t sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent < 0) {
-            if (errno == EINTR ||
-                (errno == EAGAIN && client_wait(server, fd, POLLOUT, deadline_us) == CLIENT_READY)) {
-                continue;
-            }
+        size_t left = head.len + body.len;
+        if (!client_try_send(fd, &head, &body) ||
+            (head.len + body.len == left && client_wait(server, fd, POLLOUT, deadline_us) != CLIENT_READY)) {
             return false;
         }
-        size_t of_head = (size_t)sent < head.len ? (size_t)sent : head.len;
-        size_t of_body = (size_t)sent - of_head;
-        head = (struct slice){head.data + of_head, head.len - of_head};
-        body = (struct slice){body.data == NULL ? NULL : body.data + of_body, body.len - of_body};
     }
     return true;
 }

@@ -1,4 +1,5 @@
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 
@@ -15,6 +16,7 @@
 /* A request being answered. */
 struct exchange {
     struct http_server *server;
+    struct worker *worker;   /* NULL for the front's own answers */
     const struct head *head; /* NULL if it could not be parsed */
     const char *method;      /* for figures and logs: "other" if it is none that we know */
     int fd;
@@ -24,8 +26,12 @@ struct exchange {
     size_t body_bytes;
     bool admitted; /* has a place among the requests handled at once, until the answer is sent */
     bool close;
-    const char *date;
+    bool rendered; /* the answer stands, as far as it was not sent, in these two */
+    struct slice unsent_head, unsent_body;
+    bool settled; /* sent, or given up: counted and logged */
+    struct text head_text;
     char headers[512];
+    char head_bytes[1024];
 };
 
 struct worker *worker_new(struct http_server *server) {
@@ -68,6 +74,7 @@ static void describe(struct exchange *x, const struct worker *worker) {
     request->remote_address = worker->peer->address;
     request->received_us = worker->begun_us;
     request->deadline_us = worker->begun_us + worker->server->options.request_timeout_ms * 1000;
+    request->exchange = x;
     trace_read(head->request_id, head->traceparent, head->cloud_trace, &request->trace);
 }
 
@@ -223,10 +230,8 @@ static void check_response(struct exchange *x) {
     refuse(x, PROBLEM_INTERNAL, NULL, "The request could not be answered.");
 }
 
-/* True if the answer was sent whole. */
-static bool respond(struct exchange *x, int64_t deadline_us) {
-    char buffer[1024];
-    struct text head;
+/* Makes the answer's bytes. False if there is no memory for them. */
+static bool render(struct exchange *x, const char *date) {
     struct text *body = &x->response.body;
     check_response(x);
     const struct reply reply = {
@@ -237,17 +242,16 @@ static bool respond(struct exchange *x, int64_t deadline_us) {
         .close = x->close,
         .keep_alive = x->head != NULL && x->head->version_1_0,
         .request_id = x->request.trace.request_id,
-        .date = x->date,
+        .date = date,
     };
-    text_init(&head, buffer, sizeof buffer, RESPONSE_HEAD_BYTES_MAX);
-    response_head(&reply, &head);
+    text_init(&x->head_text, x->head_bytes, sizeof x->head_bytes, RESPONSE_HEAD_BYTES_MAX);
+    response_head(&reply, &x->head_text);
     bool head_only = reply.status == 204 || (x->head != NULL && x->head->method == HTTP_HEAD);
-    struct slice sent_body = {body->data, head_only ? 0 : body->len};
-    bool sent = !head.failed &&
-                client_send(x->server, x->fd, (struct slice){head.data, head.len}, sent_body, deadline_us);
-    x->body_bytes = sent_body.len;
-    text_free(&head);
-    return sent;
+    x->unsent_head = (struct slice){x->head_text.data, x->head_text.len};
+    x->unsent_body = (struct slice){body->data, head_only ? 0 : body->len};
+    x->body_bytes = x->unsent_body.len;
+    x->rendered = true;
+    return !x->head_text.failed;
 }
 
 /* Counts and logs. Probes and scrapes are logged at debug level only. */
@@ -276,6 +280,7 @@ static void record(struct exchange *x, int64_t begun_us) {
     }
     text_free(&x->response.headers);
     text_free(&x->response.body);
+    text_free(&x->head_text);
 }
 
 /* The Date header, made once a second. */
@@ -288,13 +293,40 @@ static const char *today(struct worker *worker) {
     return worker->date;
 }
 
-static void answer(struct exchange *x, struct worker *worker) {
-    int64_t deadline_us = clock_monotonic_us() + x->server->options.request_timeout_ms * 1000;
-    x->date = today(worker);
-    bool sent = respond(x, deadline_us);
+/* The answer is sent, or will never be. */
+static void settle(struct exchange *x, bool sent) {
     leave(x);
-    worker->fate = !sent ? FATE_DROP : (x->close ? FATE_CLOSE : FATE_PARK);
-    record(x, worker->begun_us);
+    x->worker->fate = !sent ? FATE_DROP : (x->close ? FATE_CLOSE : FATE_PARK);
+    record(x, x->worker->begun_us);
+    x->settled = true;
+}
+
+/* Sends what was not sent by http_answer_now. */
+static void answer(struct exchange *x) {
+    if (x->settled) {
+        return;
+    }
+    int64_t deadline_us = clock_monotonic_us() + x->server->options.request_timeout_ms * 1000;
+    bool sent = (x->rendered || render(x, today(x->worker))) &&
+                client_send(x->server, x->fd, x->unsent_head, x->unsent_body, deadline_us);
+    settle(x, sent);
+}
+
+void http_answer_now(const struct http_request *request) {
+    struct exchange *x = request->exchange;
+    x->close = x->close || atomic_load(&x->server->draining);
+    bool usable = render(x, today(x->worker)) && client_try_send(x->fd, &x->unsent_head, &x->unsent_body);
+    if (!usable || x->unsent_head.len + x->unsent_body.len == 0) {
+        settle(x, usable);
+    }
+}
+
+void http_wait_next(const struct http_request *request) {
+    const struct exchange *x = request->exchange;
+    struct pollfd next = {.fd = x->fd, .events = POLLIN};
+    if (x->head->keep_alive && front_open(x->server->front) <= (unsigned)x->server->options.max_concurrency) {
+        (void)poll(&next, 1, STAY_MS);
+    }
 }
 
 static void answer_malformed(struct worker *worker, const struct problem *problem) {
@@ -305,7 +337,8 @@ static void answer_malformed(struct worker *worker, const struct problem *proble
     trace_read(none, none, none, &x.request.trace);
     http_problem(&x.request, &x.response, problem);
     x.close = true;
-    answer(&x, worker);
+    x.worker = worker;
+    answer(&x);
 }
 
 /* Takes from the socket what was looked at: the head, and of its body what is already there. The rest is left
@@ -349,10 +382,11 @@ void exchange_serve(struct worker *worker) {
     struct exchange x;
     start(&x, worker->server, &worker->head, worker->peer->fd, worker->reply, sizeof worker->reply);
     describe(&x, worker);
+    x.worker = worker;
     x.close = !worker->head.keep_alive;
     handle(&x, worker);
     x.close = x.close || atomic_load(&worker->server->draining);
-    answer(&x, worker);
+    answer(&x);
 }
 
 void exchange_head_timeout(struct http_server *server, const struct peer *peer) {
@@ -365,8 +399,8 @@ void exchange_head_timeout(struct http_server *server, const struct peer *peer) 
     refuse(&x, PROBLEM_REQUEST_TIMEOUT, "head_timeout", "The request's head did not arrive in time.");
     response_date(clock_wall_ms() / 1000, date);
     x.close = true;
-    x.date = date;
     int64_t now_us = clock_monotonic_us();
-    (void)respond(&x, now_us); /* a client that does not read gets nothing: this thread never waits */
+    bool usable = render(&x, date) && client_try_send(x.fd, &x.unsent_head, &x.unsent_body);
+    (void)usable; /* a client that does not read gets nothing: this thread never waits */
     record(&x, now_us - server->options.head_timeout_ms * 1000);
 }

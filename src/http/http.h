@@ -32,8 +32,9 @@ struct http_request {
     struct slice forwarded_for;   /* raw X-Forwarded-For */
     const char *remote_address;   /* the peer's own address, numeric */
     struct trace trace;
-    int64_t received_us; /* clock_monotonic_us when the head was complete */
-    int64_t deadline_us; /* when the answer must be on its way */
+    int64_t received_us;       /* clock_monotonic_us when the head was complete */
+    int64_t deadline_us;       /* when the answer must be on its way */
+    struct exchange *exchange; /* the edge's own */
 };
 
 /* A response, prepared by the edge, filled by the handler. */
@@ -84,6 +85,16 @@ void http_drain(struct http_server *server);
  * flight was answered; after `limit_ms` cuts the connections that are left. Then waits for handlers that
  * still run (their own deadlines bound that) and frees the server. */
 void http_stop(struct http_server *server, int64_t limit_ms);
+
+/* Sends the handler's answer at once, from whatever thread has it, while the handler itself waits: so the
+ * handler's thread need not be woken for that. Never blocks; what the socket does not take is sent when the
+ * handler returns. At most once a request, and nobody touches the response afterwards. */
+void http_answer_now(const struct http_request *request);
+
+/* What a handler does while another thread comes to the answer: waits for the client's next request to begin,
+ * at most 50 ms, so that one wake-up serves for both. Returns at once where connections outnumber the
+ * workers. */
+void http_wait_next(const struct http_request *request);
 
 /* Adds a header line to a response. The value must not hold CR, LF or NUL (the header is left out if it
  * does). */

@@ -148,6 +148,10 @@ enum client_wait { CLIENT_READY, CLIENT_TIMEOUT, CLIENT_REFUSED };
 MUST_CHECK enum client_wait client_wait(struct http_server *server, int fd, short events,
                                         int64_t deadline_us);
 
+/* Sends of both pieces what the socket takes at once, with one system call, and takes that off them. False if
+ * the connection is of no more use. Thread-safe. */
+MUST_CHECK bool client_try_send(int fd, struct slice *head, struct slice *body);
+
 /* Sends both pieces with one system call where the socket takes them, else piece by piece until the deadline.
  * False if they could not be sent whole: the connection is then of no more use. Thread-safe. */
 MUST_CHECK bool client_send(struct http_server *server, int fd, struct slice head, struct slice body,

@@ -262,8 +262,10 @@ static void create_run(struct lane *lane, struct pg *pg, void *scratch, struct o
 static const struct op_kind create_kind = {"create", false, create_run};
 
 enum store_result store_create(struct store *store, const struct caller *caller,
-                               const struct idempotency *key, int64_t deadline_us, struct record *record) {
-    struct write write = {.caller = caller, .key = key, .step = STEP_CREATE, .record = record};
+                               const struct idempotency *key, int64_t deadline_us,
+                               const struct store_early *early, struct record *record) {
+    struct write write = {
+        .caller = caller, .key = key, .step = STEP_CREATE, .early = early, .record = record};
     write.keyed.target = "";
     return write_carry_out(store, &write, &create_kind, deadline_us);
 }

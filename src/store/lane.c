@@ -23,8 +23,12 @@ enum store_result op_expired(const struct op *op) {
 
 void op_finish(struct op *op, enum store_result result) {
     op->result = result;
-    atomic_store_explicit(&op->finished, true, memory_order_release);
-    sem_post(&op->done);
+    if (op->on_finish != NULL) {
+        op->on_finish(op);
+    }
+    if (atomic_exchange(&op->progress, OP_FINISHED) == OP_AWAITED) {
+        sem_post(&op->done);
+    }
 }
 
 static void depth_changed(struct lane *lane, int by) {
@@ -126,9 +130,28 @@ static struct timespec timespec_of(int64_t monotonic_us) {
     return (struct timespec){.tv_sec = monotonic_us / 1000000, .tv_nsec = (monotonic_us % 1000000) * 1000};
 }
 
-enum store_result op_wait(struct op *op) {
+/* True if the caller must sleep; false if the operation is finished already. */
+static bool must_sleep(struct op *op) {
+    enum op_progress running = OP_RUNNING;
+    return atomic_compare_exchange_strong(&op->progress, &running, OP_AWAITED);
+}
+
+enum store_result op_sleep(struct op *op) {
+    if (must_sleep(op)) {
+        while (sem_wait(&op->done) != 0) {
+        }
+    }
+    sem_destroy(&op->done);
+    return op->result;
+}
+
+enum store_result op_wait(struct op *op, const struct store_early *early) {
     int64_t until_us = op->deadline_us;
-    for (;;) {
+    if (early != NULL) {
+        early->wait(early->context);
+    }
+    bool sleeping = must_sleep(op);
+    while (sleeping) {
         struct timespec until = timespec_of(until_us);
         if (sem_clockwait(&op->done, CLOCK_MONOTONIC, &until) == 0) {
             break;
@@ -142,7 +165,6 @@ enum store_result op_wait(struct op *op) {
         }
         until_us += 100000; /* in a thread's hands, which is bounded, or on its way to another lane */
     }
-    (void)atomic_load_explicit(&op->finished, memory_order_acquire);
     sem_destroy(&op->done);
     return op->result;
 }

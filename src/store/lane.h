@@ -1,9 +1,9 @@
 /* A lane: a bounded queue of operations and the threads, each with its own connection, that carry them out.
  * Internal to the store.
  *
- * An operation lives on its caller's stack; the caller waits for `done`. While it waits in the queue the
- * caller may take it back at its deadline; once a thread took it, that thread finishes it, and bounds itself
- * by the deadline. */
+ * An operation lives on its caller's stack; the caller waits until it is finished. While it waits in the
+ * queue the caller may take it back at its deadline; once a thread took it, that thread finishes it, and
+ * bounds itself by the deadline. */
 #ifndef PAYFLOW_STORE_LANE_H
 #define PAYFLOW_STORE_LANE_H
 
@@ -29,6 +29,12 @@ struct op_kind {
     void (*run)(struct lane *lane, struct pg *pg, void *scratch, struct op **ops, int count);
 };
 
+enum op_progress {
+    OP_RUNNING,
+    OP_AWAITED, /* and its caller sleeps: it needs waking */
+    OP_FINISHED
+};
+
 struct op {
     const struct op_kind *kind;
     struct op *next;
@@ -39,8 +45,10 @@ struct op {
     bool sent;      /* it was sent and its fate is not known: it may have been done */
     bool contended; /* a lock that it needs was held by somebody else */
     enum store_result result;
-    _Atomic bool finished; /* set before done is posted: carries the caller's view of what the thread wrote */
-    sem_t done;
+    /* Called by op_finish, on the thread that has the result, while the caller still waits; or NULL. */
+    void (*on_finish)(struct op *op);
+    _Atomic enum op_progress progress; /* carries the caller's view of what the thread wrote */
+    sem_t done;                        /* posted if the caller sleeps */
 };
 
 struct lane_options {
@@ -87,8 +95,12 @@ MUST_CHECK enum store_result lane_submit(struct lane *lane, struct op *op);
  * callers. */
 void lane_pass(struct lane *lane, struct op *op, bool first);
 
-/* Waits until the operation is finished, or takes it back at its deadline. Returns its result. */
-enum store_result op_wait(struct op *op);
+/* Waits until the operation is finished, or takes it back at its deadline. Returns its result. With `early`,
+ * its wait() comes before sleeping. */
+enum store_result op_wait(struct op *op, const struct store_early *early);
+
+/* Sleeps until the operation is finished, which the caller knows to be bounded. Returns its result. */
+enum store_result op_sleep(struct op *op);
 
 /* Gives the result to the caller, who may be gone with the operation's memory at once. */
 void op_finish(struct op *op, enum store_result result);

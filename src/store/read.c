@@ -168,7 +168,7 @@ static enum store_result ask(struct store *store, struct op *op) {
         sem_destroy(&op->done);
         return result;
     }
-    return op_wait(op);
+    return op_wait(op, NULL);
 }
 
 enum store_result store_get(struct store *store, const struct caller *caller, const char *id,

@@ -76,13 +76,24 @@ struct record {
 
 void record_free(struct record *record);
 
+/* For a caller that would rather have the result on the thread that brings it than be woken for it. */
+struct store_early {
+    /* Gives the result, as the call itself will return it, with what it writes to `record` in place. On
+     * another thread, before the call returns, and at most once: not for a result that the call comes to by
+     * itself (refused, expired, a duplicate's). */
+    void (*done)(void *context, enum store_result result);
+    /* Waits for something else that the caller's thread is there for; may return at any time. */
+    void (*wait)(void *context);
+    void *context;
+};
+
 /* Records a new payment. In: record->payment whole (id made, status pending), its texts the caller's own and
  * valid until the call returns. Out: on STORE_OK the same; on STORE_REPLAYED the payment as it was created
  * first. On STORE_UNKNOWN record->payment.id is the id to name. deadline_us: clock_monotonic_us by when the
- * call returns. */
+ * call returns. early: may be NULL. */
 MUST_CHECK enum store_result store_create(struct store *store, const struct caller *caller,
                                           const struct idempotency *key, int64_t deadline_us,
-                                          struct record *record);
+                                          const struct store_early *early, struct record *record);
 
 /* What a step after the creation asks for. */
 struct step_request {

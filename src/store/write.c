@@ -93,26 +93,31 @@ static void finish_follower(const struct write *leader, struct write *follower) 
 
 static void finish_followers(struct store *store, struct write *leader) {
     struct keyed *next = NULL;
+    leader->followers_done = true;
     for (struct keyed *at = keymap_leave(&store->keys, &leader->keyed); at != NULL; at = next) {
         next = at->next;
         finish_follower(leader, write_of(at->op));
     }
 }
 
-/* Waits for the leader, which is bounded by a deadline that is not later than ours. */
-static enum store_result wait_as_follower(struct write *write) {
-    while (sem_wait(&write->op.done) != 0) {
+/* On the thread that has the result. The caller may be a while: it waits for its client's next request, too.
+ */
+static void leader_finished(struct op *op) {
+    struct write *write = write_of(op);
+    if (write->key->present) {
+        finish_followers(write->store, write);
     }
-    (void)atomic_load_explicit(&write->op.finished, memory_order_acquire);
-    sem_destroy(&write->op.done);
-    return write->op.result;
+    if (write->early != NULL) {
+        write->early->done(write->early->context, op->result);
+    }
 }
 
 static enum store_result lead(struct store *store, struct write *write) {
+    write->op.on_finish = leader_finished;
     bool suspect = write->key->present && keymap_is_suspect(&store->keys, &write->keyed);
     enum store_result result = lane_submit(suspect ? &store->quarantine : &store->writers, &write->op);
     if (result == STORE_OK) {
-        result = op_wait(&write->op);
+        result = op_wait(&write->op, write->early);
     } else {
         write->op.result = result;
         sem_destroy(&write->op.done);
@@ -127,6 +132,8 @@ enum store_result write_carry_out(struct store *store, struct write *write, cons
                                   int64_t deadline_us) {
     for (;;) {
         op_init(&write->op, kind, deadline_us);
+        write->store = store;
+        write->followers_done = false;
         write->again = false;
         if (!write->key->present) {
             return lead(store, write);
@@ -138,10 +145,13 @@ enum store_result write_carry_out(struct store *store, struct write *write, cons
         write->keyed.key = write->key;
         if (keymap_enter(&store->keys, &write->keyed)) {
             enum store_result result = lead(store, write);
-            finish_followers(store, write);
+            if (!write->followers_done) {
+                finish_followers(store, write);
+            }
             return result;
         }
-        enum store_result result = wait_as_follower(write);
+        /* The leader is bounded by a deadline that is not later than ours. */
+        enum store_result result = op_sleep(&write->op);
         if (write->again && clock_monotonic_us() < deadline_us) {
             continue;
         }

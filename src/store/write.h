@@ -25,8 +25,11 @@ struct write {
     const struct idempotency *key;
     enum payment_step step;
     struct record *record;
-    bool again;               /* a duplicate whose leader came to no answer: it tries itself */
-    char unknown_id[ID_SIZE]; /* of such a duplicate: the id that the leader's unknown outcome names */
+    struct store *store;
+    const struct store_early *early; /* or NULL */
+    bool followers_done;             /* its duplicates have their answers */
+    bool again;                      /* a duplicate whose leader came to no answer: it tries itself */
+    char unknown_id[ID_SIZE];        /* of such a duplicate: the id that the leader's unknown outcome names */
 };
 
 static inline struct write *write_of(struct op *op) {
