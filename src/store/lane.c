@@ -130,6 +130,14 @@ static struct timespec timespec_of(int64_t monotonic_us) {
     return (struct timespec){.tv_sec = monotonic_us / 1000000, .tv_nsec = (monotonic_us % 1000000) * 1000};
 }
 
+/* The caller's view of what the thread wrote comes with the progress, not with the semaphore: ThreadSanitizer
+ * does not know sem_clockwait. */
+static enum store_result result_of(struct op *op) {
+    (void)atomic_load_explicit(&op->progress, memory_order_acquire);
+    sem_destroy(&op->done);
+    return op->result;
+}
+
 /* True if the caller must sleep; false if the operation is finished already. */
 static bool must_sleep(struct op *op) {
     enum op_progress running = OP_RUNNING;
@@ -141,8 +149,7 @@ enum store_result op_sleep(struct op *op) {
         while (sem_wait(&op->done) != 0) {
         }
     }
-    sem_destroy(&op->done);
-    return op->result;
+    return result_of(op);
 }
 
 enum store_result op_wait(struct op *op, const struct store_early *early) {
@@ -165,8 +172,7 @@ enum store_result op_wait(struct op *op, const struct store_early *early) {
         }
         until_us += 100000; /* in a thread's hands, which is bounded, or on its way to another lane */
     }
-    sem_destroy(&op->done);
-    return op->result;
+    return result_of(op);
 }
 
 int ops_drop_expired(struct op **ops, int count) {
