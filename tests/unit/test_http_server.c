@@ -60,6 +60,43 @@ static void answer_much(const struct http_request *request, struct http_response
     }
 }
 
+/* As a handler does whose answer another thread has: `early` sends it, and the handler returns when the
+ * client's next request has begun, or after a moment. */
+struct early {
+    const struct http_request *request;
+    struct http_response *response;
+    bool much;
+};
+
+static void *send_early(void *argument) {
+    const struct early *early = argument;
+    (early->much ? answer_much : answer_ok)(early->request, early->response, NULL);
+    http_answer_now(early->request);
+    return NULL;
+}
+
+static void answer_early_with(const struct http_request *request, struct http_response *response, bool much) {
+    struct early early = {request, response, much};
+    pthread_t thread;
+    ck_assert_int_eq(pthread_create(&thread, NULL, send_early, &early), 0);
+    http_wait_next(request);
+    pthread_join(thread, NULL);
+    while (!atomic_load(&gate_open)) {
+        clock_sleep_ms(2);
+    }
+}
+
+static void answer_early(const struct http_request *request, struct http_response *response, void *context) {
+    (void)context;
+    answer_early_with(request, response, false);
+}
+
+static void answer_much_early(const struct http_request *request, struct http_response *response,
+                              void *context) {
+    (void)context;
+    answer_early_with(request, response, true);
+}
+
 static const struct http_route routes[] = {
     {.method = HTTP_GET, .path = "/health", .handler = answer_ok, .unlimited = true},
     {.method = HTTP_GET, .path = "/ok", .handler = answer_ok},
@@ -67,6 +104,8 @@ static const struct http_route routes[] = {
     {.method = HTTP_GET, .path = "/no-status", .handler = forget_status},
     {.method = HTTP_GET, .path = "/overflow", .handler = overflow},
     {.method = HTTP_GET, .path = "/much", .handler = answer_much},
+    {.method = HTTP_POST, .path = "/early", .handler = answer_early, .json_body = true},
+    {.method = HTTP_GET, .path = "/much-early", .handler = answer_much_early},
     {.method = HTTP_POST, .path = "/echo", .handler = answer_ok, .json_body = true},
     {.method = HTTP_POST,
      .path = "/optional",
@@ -492,6 +531,43 @@ START_TEST(stopping_cuts_what_is_slower_than_its_limit) {
 }
 END_TEST
 
+START_TEST(an_answer_of_another_thread_is_sent_while_the_handler_waits) {
+    char answer[1000];
+    const char *request =
+        HEAD("POST", "/early") "Content-Type: application/json\r\nContent-Length: 2\r\n\r\n{}";
+    start(generous());
+    int fd = dial(request);
+    ck_assert_int_eq(status_of(fd, answer, sizeof answer), 200); /* the gate is still closed */
+    ck_assert_ptr_nonnull(strstr(answer, "\r\n\r\n{}"));
+    atomic_store(&gate_open, true);
+    say(fd, request); /* the connection goes on */
+    ck_assert_int_eq(status_of(fd, answer, sizeof answer), 200);
+    say(fd, request);
+    say(fd, request); /* and pipelined requests are answered one after the other */
+    ck_assert_int_eq(status_of(fd, answer, sizeof answer), 200);
+    close(fd);
+    stop();
+}
+END_TEST
+
+START_TEST(what_the_socket_does_not_take_of_an_early_answer_is_sent_by_the_handlers_thread) {
+    static char answer[2100000];
+    start(generous());
+    atomic_store(&gate_open, true);
+    int fd = dial_with(4096);
+    say(fd, GET("/much-early"));
+    clock_sleep_ms(200); /* nothing is read until all buffers are full */
+    ck_assert_int_eq(status_of(fd, answer, sizeof answer), 200);
+    const char *body = strstr(answer, "\r\n\r\n") + 4;
+    ck_assert_uint_eq(strlen(body), 2000000);
+    for (size_t i = 0; i < 2000000; i++) {
+        ck_assert_msg(body[i] == (char)('0' + i % 10), "byte %zu", i);
+    }
+    close(fd);
+    stop();
+}
+END_TEST
+
 START_TEST(a_taken_port_is_said_in_one_sentence) {
     struct http_options options = generous();
     char error[200] = "";
@@ -526,6 +602,9 @@ Suite *http_server_suite(void) {
     const TTest *const many[] = {beyond_the_limit_requests_are_refused_and_probes_are_not,
                                  slow_bodies_hold_half_of_the_workers_at_most, connections_are_capped,
                                  connections_of_one_address_are_capped, many_idle_connections_are_all_served};
+    const TTest *const early[] = {
+        an_answer_of_another_thread_is_sent_while_the_handler_waits,
+        what_the_socket_does_not_take_of_an_early_answer_is_sent_by_the_handlers_thread};
     const TTest *const other[] = {a_body_may_be_optional,
                                   a_handler_that_fails_is_answered_500,
                                   while_draining_every_answer_ends_its_connection,
@@ -535,6 +614,7 @@ Suite *http_server_suite(void) {
                                   a_taken_port_is_said_in_one_sentence};
     sequence(suite, "slow clients", slow, ARRAY_LEN(slow));
     sequence(suite, "many clients", many, ARRAY_LEN(many));
+    sequence(suite, "early answers", early, ARRAY_LEN(early));
     sequence(suite, "life", other, ARRAY_LEN(other));
     return suite;
 }
