@@ -11,8 +11,8 @@ declare -A goals=(
     [build]="${build[*]}"
     [static]="${build[*]} libzstd-dev pkgconf zlib1g-dev"
     [run]="${build[*]} postgresql redis-tools"
-    [test]="${build[*]} binutils check file gcovr libsubunit-dev libzstd-dev openssl pkgconf postgresql python3-psycopg2 python3-pytest
-        redis-tools zlib1g-dev"
+    [test]="${build[*]} binutils check file gcovr libsubunit-dev libzstd-dev openssl pkgconf postgresql python3-jsonschema
+        python3-psycopg2 python3-pytest redis-tools zlib1g-dev"
     [bench]="${build[*]} nginx-light postgresql python3-psycopg2 redis-tools wrk"
     [image]="ca-certificates"
     [container]="debootstrap docker.io iptables python3-pytest python3-yaml"

@@ -310,6 +310,9 @@ class Reply:
         return self.headers.get("idempotent-replayed") == "true"
 
 
+observers: list[Callable[[str, str, Reply], None]] = []  # called with each request's method and path and its answer
+
+
 class Client:
     """A keep-alive connection for one thread; connects when needed. Nothing is ever sent twice by itself."""
 
@@ -331,10 +334,13 @@ class Client:
         try:
             self.connection.request(method, path, body, fields)
             answer = self.connection.getresponse()
-            return Reply(answer.status, {n.lower(): v for n, v in answer.getheaders()}, answer.read())
+            reply = Reply(answer.status, {n.lower(): v for n, v in answer.getheaders()}, answer.read())
         except BaseException:
             self.connection.close()
             raise
+        for observe in observers:
+            observe(method, path, reply)
+        return reply
 
     def close(self) -> None:
         self.connection.close()
