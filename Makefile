@@ -83,7 +83,7 @@ C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] tests/*/*.[ch])
 
 # --- targets ----------------------------------------------------------------------------------------------------------
 .PHONY: help build static variants run test rehearsal test-rest test-all lint format format-check tidy cppcheck tools reproducible \
-	circleci openapi secrets security security-tools pipeline arm64-check pin image up down logs bench bench-docs clean
+	circleci openapi secrets security security-tools pipeline arm64-check pin image up down logs bench bench-docs alerts drill dashboards clean
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1|/' | column -t -s '|'
 
@@ -98,7 +98,7 @@ static: packages-static ## build/static/payflow, the binary that ships
 test: packages-test ## unit, API, faults, sanitizers, static binary, coverage; under 15 minutes
 	@$(MAKE) --no-print-directory -j$(JOBS) variants
 	@$(PYTHON) tests/run.py test
-test-rest: packages-test packages-lint packages-arm64 packages-pipeline packages-rehearsal packages-chaos packages-fuzz ## what test-all has besides
+test-rest: packages-test packages-alerts packages-lint packages-arm64 packages-pipeline packages-rehearsal packages-chaos packages-fuzz ## what test-all has besides
 	@$(PYTHON) tests/run.py rest
 test-all: ## test, and lint, reproducible builds, arm64
 	@.ci/run
@@ -134,6 +134,14 @@ build/tidy/%.ok: %.c .clang-tidy $(wildcard src/*.h src/*/*.h) $(GENERATED) | $(
 cppcheck:
 	@cppcheck --quiet --std=c11 --enable=warning,performance,portability --inline-suppr --error-exitcode=1 \
 		--suppress=missingIncludeSystem -j $(JOBS) -Isrc src
+alerts: packages-alerts ## rules, their tests, routes, runbooks and dashboards; alerts fired for real; runbooks' commands run
+	@$(MAKE) --no-print-directory build
+	@$(PYTHON) tests/run.py alerts
+drill: packages-alerts ## backup, loss, restore to a moment, verified; prints the measured RPO and RTO
+	@$(MAKE) --no-print-directory build
+	@scripts/drill.py
+dashboards: ## both dashboards out of dashboards/panels.yml
+	@scripts/dashboards.py
 circleci: tools ## the pipeline's file against our rules, CircleCI's schema and CircleCI's parser
 	@scripts/circleci.sh
 openapi: tools

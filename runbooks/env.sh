@@ -9,9 +9,9 @@ export INSTANCE=${INSTANCE:-$SERVICE}
 export URL=${URL:-$(gcloud run services describe "$SERVICE" --project "$PROJECT" --region "$REGION" --format 'value(status.url)')}
 export MONITORING=${MONITORING:-https://monitoring.googleapis.com}
 
-# promql EXPRESSION: what Cloud Monitoring says now, a line a series.
+# promql EXPRESSION: what Cloud Monitoring says now, a line a series. "payflow" is this environment's service.
 promql() {
-    curl -fsS -H "Authorization: Bearer $(gcloud auth print-access-token)" --data-urlencode "query=$1" \
+    curl -fsS -H "Authorization: Bearer $(gcloud auth print-access-token)" --data-urlencode "query=${1//\"payflow\"/\"$SERVICE\"}" \
         "$MONITORING/v1/projects/$PROJECT/location/global/prometheus/api/v1/query" |
         jq -r '.data.result[] | "\(.value[1])\t\(.metric)"'
 }

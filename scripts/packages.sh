@@ -22,6 +22,7 @@ declare -A goals=(
     [fuzz]="${build[*]} clang libclang-rt-dev"
     [analyze]="${build[*]} clang clang-tools"
     [chaos]="${build[*]} faketime postgresql python3-psycopg2 redis-tools"
+    [alerts]="${build[*]} curl jq postgresql python3-psycopg2 python3-pytest redis-tools"
     [arm64]="${build[*]} gcc-aarch64-linux-gnu"
 )
 

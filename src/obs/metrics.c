@@ -207,8 +207,8 @@ static bool seen(const struct buckets *buckets) {
     return any;
 }
 
-/* A counter's first increase is lost to Prometheus if the series begins with it, and failures are what alerts wait for:
- * the statuses of our own failures are there, as 0, as soon as a route is used. */
+/* A counter's first increase is lost to Prometheus if the series begins with it, and failures are what alerts
+ * wait for: the statuses of our own failures are there, as 0, as soon as a route is used. */
 static bool status_shown(int status, uint64_t count, bool used) {
     return count > 0 || (used && (status == 500 || status == 503));
 }
@@ -227,13 +227,15 @@ static void write_requests(struct text *out) {
             }
         }
     }
-    write_head(out, "http_request_duration_seconds", "histogram", "From a complete head to the answer's last byte.");
+    write_head(out, "http_request_duration_seconds", "histogram",
+               "From a complete head to the answer's last byte.");
     for (unsigned r = 0; r < route_count; r++) {
         for (size_t m = 0; m < METHODS; m++) {
             char labels[160];
             if (seen(&durations[r][m])) {
                 snprintf(labels, sizeof labels, "method=\"%s\",path=\"%s\",", method_names[m], routes[r]);
-                write_buckets(out, "http_request_duration_seconds", labels, &durations[r][m], time_bounds_us, 1e6);
+                write_buckets(out, "http_request_duration_seconds", labels, &durations[r][m], time_bounds_us,
+                              1e6);
             }
         }
     }
@@ -253,7 +255,8 @@ static void write_payments(struct text *out) {
                 sum += of[o];
             }
             for (size_t o = 0; o < OUTCOME_COUNT && sum > 0; o++) {
-                text_printf(out, "payflow_payments_total{outcome=\"%s\",currency=\"%s\",livemode=\"%s\"} %llu\n",
+                text_printf(out,
+                            "payflow_payments_total{outcome=\"%s\",currency=\"%s\",livemode=\"%s\"} %llu\n",
                             outcome_names[o], c < count ? all[c].code : "none", live == 1 ? "true" : "false",
                             (unsigned long long)of[o]);
             }
