@@ -156,6 +156,17 @@ security-tools: ## builds the pinned scanners and cosign: minutes, and not part 
 	@scripts/go_tools.sh
 pipeline: packages-pipeline tools ## the tests of the pipeline's scripts
 	@$(PYTHON) tests/run.py pipeline
+.PHONY: infra tools-infra tf-docs tf-lock
+infra: packages-infra tools-infra ## Terraform: format, validity, tests, plans without a cloud, policies, scanners, READMEs
+	@$(PYTHON) tests/run.py infra
+tools-infra:
+	@scripts/tools.sh infra
+tf-docs: ## writes the READMEs of tf/ from its sources
+	@scripts/tf_docs.py
+tf-lock: ## lock files with the registry's hashes for every platform, where the open internet is
+	@for root in bootstrap $(addprefix environments/,development staging production); do \
+		terraform -chdir=tf/$$root get >/dev/null && \
+		terraform -chdir=tf/$$root providers lock -platform=linux_amd64 -platform=linux_arm64 -platform=darwin_arm64 || exit; done
 reproducible: packages-static ## builds the static binary twice, in two places, and compares the bytes
 	@scripts/reproducible.sh
 arm64-check: packages-arm64 ## compiles all sources for arm64

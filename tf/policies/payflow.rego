@@ -75,7 +75,10 @@ deny contains sprintf("[labels] %s: no label %s", [change.address, label]) if {
 	not known_label(found, label)
 }
 
-known_label(found, label) if object.get(found, label, "") != ""
+known_label(found, label) if {
+	is_string(found[label])
+	found[label] != ""
+}
 
 # --- the database -----------------------------------------------------------------------------------------------------
 
