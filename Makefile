@@ -158,7 +158,7 @@ pipeline: packages-pipeline tools ## the tests of the pipeline's scripts
 	@$(PYTHON) tests/run.py pipeline
 .PHONY: infra tools-infra tf-docs tf-lock
 infra: packages-infra tools-infra ## Terraform: format, validity, tests, plans without a cloud, policies, scanners, READMEs
-	@$(PYTHON) tests/run.py infra
+	@$(PYTHON) tests/run.py infra; status=$$?; cat build/reports/infra.txt; exit $$status
 tools-infra:
 	@scripts/tools.sh infra
 tf-docs: ## writes the READMEs of tf/ from its sources

@@ -49,8 +49,9 @@ case "${1:-}" in
         exit $status
         ;;
     preview)
-        rm -rf "$out/preview" && mkdir "$out/preview" && cp -r tf/. "$out/preview"
-        for folder in "$out"/preview/environments/*/; do
+        # The alerts' policies are made of files that lie beside tf/.
+        rm -rf "$out/preview" && mkdir "$out/preview" && cp -r tf alerts runbooks dashboards "$out/preview"
+        for folder in "$out"/preview/tf/environments/*/; do
             name=$(basename "$folder")
             printf 'terraform {\n  backend "local" {}\n}\n' >"$folder/backend_override.tf"
             terraform -chdir="$folder" init -no-color -reconfigure >"$out/init.log" || { cat "$out/init.log" && exit 1; }

@@ -5,7 +5,13 @@ import shutil
 from collections.abc import Callable, Iterator
 
 import pytest
-from workspace import COPIED, PROJECT, TOP, Terraform
+from workspace import COPIED, NOTES, PROJECT, TOP, Terraform
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_old_notes() -> None:
+    NOTES.parent.mkdir(parents=True, exist_ok=True)
+    NOTES.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session")

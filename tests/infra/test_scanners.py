@@ -4,14 +4,13 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from workspace import ENVIRONMENTS, TOP, Terraform
+from workspace import ENVIRONMENTS, TOP, Terraform, note
 
 CHECKOV = TOP / "build" / "tools" / "infra" / "bin" / "checkov"
-LEAST_CHECKS = 90
+LEAST_CHECKS = 75
 
 
 @pytest.fixture(scope="session")
@@ -33,9 +32,8 @@ def test_checkov_finds_nothing(checkov: dict) -> None:
     assert checkov["summary"]["parsing_errors"] == 0
 
 
-def test_checkov_looked_at_something(checkov: dict, record_property: Callable[[str, object], None]) -> None:
-    record_property("passed", checkov["summary"]["passed"])
-    print(f"checkov: {checkov['summary']['passed']} checks passed, {checkov['summary']['skipped']} skipped with a reason")
+def test_checkov_looked_at_something(checkov: dict) -> None:
+    note(f"checkov: {checkov['summary']['passed']} checks passed, {checkov['summary']['skipped']} skipped with a reason")
     assert checkov["summary"]["passed"] >= LEAST_CHECKS
 
 

@@ -17,6 +17,15 @@ TOKEN = "marked-token-4711"
 COPIED = ["tf", "alerts", "runbooks", "dashboards"]
 
 
+NOTES = TOP / "build" / "reports" / "infra.txt"
+
+
+def note(line: str) -> None:
+    """A figure that `make infra` prints in the end."""
+    with NOTES.open("a") as out:
+        out.write(line + "\n")
+
+
 class Terraform:
     """A copy of the infrastructure's sources, and terraform to run in its folders."""
 

@@ -127,3 +127,21 @@ module "edge" {
   requests_a_minute = var.requests_a_minute
   labels            = local.labels
 }
+
+module "observability" {
+  source = "../../modules/observability"
+
+  project_id          = var.project_id
+  region              = var.region
+  environment         = var.environment
+  service_name        = local.name
+  notification_emails = var.notification_emails
+  critical_channels   = var.critical_channels
+  uptime_host         = var.domain
+  alerts_dir          = "${path.module}/../../../alerts"
+  log_retention_days  = var.log_retention_days
+  billing_account     = var.billing_account
+  project_number      = var.project_number
+  budget_amount       = var.budget_amount
+  labels              = local.labels
+}

@@ -112,3 +112,37 @@ variable "deletion_protection" {
   description = "Whether Terraform and the APIs refuse to delete what holds data or serves."
   type        = bool
 }
+
+variable "notification_emails" {
+  description = "Who gets every alert and the budget's notices."
+  type        = set(string)
+}
+
+variable "critical_channels" {
+  description = "Ids of notification channels that wake somebody, for critical alerts; made by hand, because a pager's token is a secret."
+  type        = list(string)
+  default     = []
+}
+
+variable "log_retention_days" {
+  description = "Days that logs are kept."
+  type        = number
+}
+
+variable "billing_account" {
+  description = "Billing account for a budget; none: no budget."
+  type        = string
+  default     = null
+}
+
+variable "project_number" {
+  description = "The project's number, for the budget."
+  type        = string
+  default     = null
+}
+
+variable "budget_amount" {
+  description = "The month's budget in whole units of the billing account's currency."
+  type        = number
+  default     = 100
+}

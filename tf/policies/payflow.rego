@@ -262,7 +262,7 @@ invoker_in_development(change) if {
 
 deny contains sprintf("[basic-roles] %s: %s is far too much", [change.address, change.change.after.role]) if {
 	some change in changes
-	object.get(change.change.after, "role", "") in ["roles/owner", "roles/editor", "roles/viewer"]
+	object.get(change.change.after, "role", "") in ["roles/owner", "roles/editor"]
 }
 
 deny contains sprintf("[own-account] %s: runs as the project's default account", [change.address]) if {

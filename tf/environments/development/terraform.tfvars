@@ -10,3 +10,7 @@ service = {
   log_level = "debug"
   schedules = { prune = "17 2 * * *" }
 }
+
+notification_emails = ["payflow@example.com"]
+log_retention_days  = 7
+budget_amount       = 50

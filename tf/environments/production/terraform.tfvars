@@ -8,3 +8,7 @@ cache    = { node_type = "STANDARD_SMALL", replicas = 1 }
 service = {
   instances = { min = 2, max = 10 }
 }
+
+notification_emails = ["payflow@example.com"]
+log_retention_days  = 400
+budget_amount       = 700

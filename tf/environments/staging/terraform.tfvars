@@ -8,3 +8,7 @@ cache    = { node_type = "SHARED_CORE_NANO", replicas = 1 }
 service = {
   instances = { min = 1, max = 3 }
 }
+
+notification_emails = ["payflow@example.com"]
+log_retention_days  = 30
+budget_amount       = 150

@@ -197,10 +197,6 @@ resource "google_logging_metric" "errors" {
 
 # --- money ------------------------------------------------------------------------------------------------------------
 
-data "google_project" "this" {
-  project_id = var.project_id
-}
-
 resource "google_billing_budget" "this" {
   count = var.billing_account == null ? 0 : 1
 
@@ -214,7 +210,7 @@ resource "google_billing_budget" "this" {
   }
 
   budget_filter {
-    projects        = ["projects/${data.google_project.this.number}"]
+    projects        = var.project_number == null ? null : ["projects/${var.project_number}"]
     calendar_period = "MONTH"
     # Environments may share a project; what carries no label counts for none of them.
     labels = { environment = var.environment }

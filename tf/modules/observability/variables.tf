@@ -97,6 +97,16 @@ variable "billing_account" {
   }
 }
 
+variable "project_number" {
+  description = "The project's number, to which the budget is limited; none: it counts whatever carries the environment's label in the billing account."
+  type        = string
+  default     = null
+  validation {
+    condition     = var.project_number == null ? true : can(regex("^[0-9]+$", var.project_number))
+    error_message = "project_number is a number, not an id."
+  }
+}
+
 variable "budget_amount" {
   description = "The month's budget in whole units of the billing account's currency."
   type        = number

@@ -1,7 +1,4 @@
 mock_provider "google" {
-  mock_data "google_project" {
-    defaults = { number = "123456789012" }
-  }
   mock_resource "google_logging_project_bucket_config" {
     defaults = { id = "projects/payflow-test/locations/europe-west1/buckets/payflow-staging" }
   }
@@ -21,6 +18,7 @@ variables {
   alerts_dir          = "../../../alerts"
   log_retention_days  = 30
   billing_account     = "012345-6789AB-CDEF01"
+  project_number      = "123456789012"
   budget_amount       = 300
   labels              = { environment = "staging" }
 }
