@@ -157,6 +157,7 @@ security-tools: ## builds the pinned scanners and cosign: minutes, and not part 
 pipeline: packages-pipeline tools ## the tests of the pipeline's scripts
 	@$(PYTHON) tests/run.py pipeline
 .PHONY: infra tools-infra tf-docs tf-lock
+test-rest: packages-infra tools-infra
 infra: packages-infra tools-infra ## Terraform: format, validity, tests, plans without a cloud, policies, scanners, READMEs
 	@$(PYTHON) tests/run.py infra; status=$$?; cat build/reports/infra.txt; exit $$status
 tools-infra:

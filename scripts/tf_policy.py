@@ -27,7 +27,16 @@ def seen(plan: dict) -> dict:
             for change in plan["resource_changes"]
         ],
     }
-    return json.loads(json.dumps(parts).replace('\\"', "'"))
+    return json.loads(json.dumps(shortened(parts)).replace('\\"', "'"))
+
+
+def shortened(value: object) -> object:
+    """Without the runbooks and dashboards that a plan carries: no rule reads them, and they take most of the time."""
+    if isinstance(value, dict):
+        return {key: shortened(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [shortened(inner) for inner in value]
+    return value[:200] if isinstance(value, str) else value
 
 
 def judge(plan: dict) -> list[str]:

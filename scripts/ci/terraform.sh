@@ -50,7 +50,8 @@ case "${1:-}" in
         ;;
     preview)
         # The alerts' policies are made of files that lie beside tf/.
-        rm -rf "$out/preview" && mkdir "$out/preview" && cp -r tf alerts runbooks dashboards "$out/preview"
+        rm -rf "$out/preview" && mkdir "$out/preview"
+        for part in tf alerts runbooks dashboards; do [ ! -d "$part" ] || cp -r "$part" "$out/preview"; done
         for folder in "$out"/preview/tf/environments/*/; do
             name=$(basename "$folder")
             printf 'terraform {\n  backend "local" {}\n}\n' >"$folder/backend_override.tf"

@@ -4,7 +4,6 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-from pathlib import Path
 
 import pytest
 from workspace import ENVIRONMENTS, TOP, Terraform, note
@@ -22,12 +21,13 @@ def checkov(tmp_path_factory: pytest.TempPathFactory) -> dict:
     shutil.copytree(TOP / "tf", copied, ignore=shutil.ignore_patterns(".terraform", "tests"))
     command = [CHECKOV, "--directory", copied, "--framework", "terraform", "--skip-download", "--output", "json", "--quiet",
                "--external-modules-download-path", tmp_path_factory.mktemp("modules")]
-    done = subprocess.run([str(part) for part in command], check=False, capture_output=True, text=True, timeout=240)
+    done = subprocess.run([str(part) for part in command], check=False, capture_output=True, text=True, timeout=600)
     return json.loads(done.stdout) | {"full": done.stderr}
 
 
 def test_checkov_finds_nothing(checkov: dict) -> None:
-    failed = [f"{check['check_id']} {check['file_path']} {check['resource']}: {check['check_name']}" for check in checkov["results"]["failed_checks"]]
+    failed = [f"{check['check_id']} {check['file_path']} {check['resource']}: {check['check_name']}"
+              for check in checkov["results"]["failed_checks"]]
     assert failed == []
     assert checkov["summary"]["parsing_errors"] == 0
 

@@ -50,7 +50,7 @@ class Terraform:
 
     def run(self, folder: str, *arguments: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run([self.program, f"-chdir={self.top / folder}", *arguments], env=self.environment, check=False,
-                              capture_output=True, text=True, timeout=240)
+                              capture_output=True, text=True, timeout=600)
 
     def init(self, folder: str) -> None:
         """Once a folder. A root that keeps its state in a bucket is made to keep it in a file."""
