@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import json
+import re
 import secrets
 import shutil
 import socket
@@ -113,13 +114,20 @@ class TlsRedis(Redis):
         return f"rediss://{f':{self.password}@' if password else ''}{host}:{self.tls_port}"
 
     def command(self, *words: str) -> str:
-        """One command by the plain port; what Redis said, as it came."""
+        """One command by the plain port; what Redis said, as it came. Logs in by HELLO: each AUTH is PayFlow's."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=10) as connection:
-            connection.sendall(f"AUTH {self.password}\r\n{' '.join(words)}\r\nQUIT\r\n".encode())
+            connection.sendall(f"HELLO 2 AUTH default {self.password}\r\n{' '.join(words)}\r\nQUIT\r\n".encode())
             received = b""
             while piece := connection.recv(65536):
                 received += piece
         return received.decode()
+
+
+    def log_ins(self) -> tuple[int, int]:
+        """How many AUTH there were, and how many of these were in vain."""
+        found = re.search(r"cmdstat_auth:calls=(\d+),.*rejected_calls=(\d+),failed_calls=(\d+)",
+                          self.command("INFO", "commandstats"))
+        return (int(found[1]), int(found[2]) + int(found[3])) if found else (0, 0)
 
 
 class TlsPostgres(Postgres):
