@@ -27,7 +27,7 @@ enum metric {
     METRIC_BATCH_RETRIES,       /* counter: batches run again in parts */
     METRIC_REDIS_UP,            /* gauge */
     METRIC_REDIS_ERRORS,        /* counter */
-    METRIC_TOKEN_ERRORS, /* counter: requests to the metadata server that brought no token */
+    METRIC_TOKEN_ERRORS,        /* counter: requests to the metadata server that brought no token */
     METRIC_LOG_DROPPED,         /* counter: read from log_dropped */
     METRIC_COUNT
 };
