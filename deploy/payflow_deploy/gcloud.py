@@ -28,6 +28,12 @@ def targets(entries: list[dict[str, Any]], latest: str) -> list[Target]:
     return [Target(e.get("revisionName") or latest, e.get("percent", 0), e.get("tag", ""), e.get("url", "")) for e in entries]
 
 
+def main_container(spec: dict[str, Any]) -> dict[str, Any]:
+    """The container that takes the requests; others stand beside it (the metrics' collector)."""
+    containers: list[dict[str, Any]] = spec["containers"]
+    return next((c for c in containers if c.get("ports")), containers[0])
+
+
 class Service:
     """One reading of the service. `traffic` is what is (status), `wanted` what was asked for (spec); after a revision that
     never became ready the two differ."""
@@ -40,8 +46,6 @@ class Service:
         self.latest_ready: str = status.get("latestReadyRevisionName", "")
         self.traffic = targets(status.get("traffic", []), self.latest_ready)
         self.wanted = targets(answer.get("spec", {}).get("traffic", []), self.latest_ready)
-        containers = answer["spec"]["template"]["spec"]["containers"]
-        self.image: str = containers[0].get("image", "")
 
     def shares(self) -> dict[str, int]:
         """Percent by revision, without those that have none."""
@@ -89,9 +93,8 @@ class Gcloud:
                 os.killpg(process.pid, signal.SIGKILL)
                 raise
         if process.returncode != 0:
-            lines = [line for line in err.strip().splitlines() if line.strip()]
-            error = next((line for line in lines if line.startswith("ERROR")), lines[-1] if lines else "no message")
-            raise Failure(f"gcloud {' '.join(arguments[:4])}: {error}")
+            error = err[max(err.find("ERROR: "), 0):].removeprefix("ERROR: ").split()  # the rest is its progress bar
+            raise Failure(f"gcloud {' '.join(arguments[:4])}: {' '.join(error) or 'no message'}")
         return out
 
     def service(self) -> Service | None:

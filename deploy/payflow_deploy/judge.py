@@ -43,8 +43,9 @@ def judge(candidate: Sample | None, stable: Sample | None, limits: Limits) -> Ve
         allowed = max(allowed, stable.error_share * limits.error_ratio)
     share = candidate.error_share
     seen = f"{candidate.requests:.0f} requests, {share:.2%} 5xx"
-    if candidate.errors >= limits.errors and share > allowed:
-        return Verdict(Opinion.BAD, f"{seen}; allowed are {allowed:.2%}")
+    if share > allowed:
+        enough = candidate.errors >= limits.errors
+        return Verdict(Opinion.BAD if enough else Opinion.TOO_FEW, f"{seen}; allowed are {allowed:.2%}")
     if candidate.requests < limits.requests:
         return Verdict(Opinion.TOO_FEW, f"{seen}; needed are {limits.requests} requests")
     if candidate.p99_ms is None:

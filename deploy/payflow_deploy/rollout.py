@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 from types import FrameType
 
 from .gcloud import CANDIDATE, PREVIOUS, Gcloud, Service, settle
@@ -22,6 +23,7 @@ from .metrics import Metrics
 from .record import Record
 from .settings import Environment, Failure, load
 
+TOP = Path(__file__).resolve().parent.parent.parent
 REQUESTS_A_ROUND = 3  # of `payflow smoke`
 EXIT_FAILED = 1       # the release failed; the traffic is where it was
 EXIT_USAGE = 2
@@ -80,7 +82,7 @@ class Rollout:
             return
         self.say("checking the signature")
         try:
-            done = subprocess.run([*self.environment.verify, self.image], stdin=subprocess.DEVNULL, check=False,
+            done = subprocess.run([*self.environment.verify, self.image], cwd=TOP, stdin=subprocess.DEVNULL, check=False,
                                   timeout=self.environment.command_s)
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Failure(f"the signature could not be checked: {error}") from None
@@ -116,7 +118,6 @@ class Rollout:
     def deploy(self, first: bool) -> None:
         flags = [f"--image={self.image}", f"--tag={CANDIDATE}"]
         flags += [] if first else ["--no-traffic"]
-        flags += [f"--update-env-vars=APP_VERSION={self.version}"] if self.version else []
         self.say("a first deployment" if self.stable is None else f"deploying beside {self.stable}")
         service = Service(json.loads(self.gcloud.run("run", "deploy", self.environment.service, "--format=json", *flags)))
         target = service.tagged(CANDIDATE)
@@ -239,16 +240,18 @@ def execute(rollout: Rollout) -> int:
         on_signals(interrupt)
         rollout.run()
         on_signals(signal.SIG_IGN)
-    except Exception as error:  # noqa: BLE001 - whatever it was, the traffic goes back
+    except Exception as error:  # whatever it was, the traffic goes back
         on_signals(signal.SIG_IGN)  # nothing stops the way back but SIGKILL, and the next run finds that
         why = str(error) if isinstance(error, Failure) else f"{type(error).__name__}: {error}"
+        record.set(reason=why)
         record.say(f"FAILED: {why}")
         try:
             state = rollout.undo()
         except Failure as lost:
             record.end("lost", f"THE TRAFFIC COULD NOT BE TAKEN BACK: {lost}. Look at deploy/status and use deploy/rollback.")
             return EXIT_LOST
-        record.end("undone", f"undone after {time.monotonic() - begun:.0f} s, {state}: {why}")
+        record.end("rolled back" if rollout.candidate else "failed",
+                   f"undone after {time.monotonic() - begun:.0f} s, {state}: {why}")
         return EXIT_FAILED
     record.end("promoted", f"{rollout.candidate} has all traffic after {time.monotonic() - begun:.0f} s; "
                            f"the way back: {rollout.stable}")
@@ -268,7 +271,7 @@ def main() -> int:
                                      "failed, and a person must look.")
     parser.add_argument("--environment", required=True, help="its settings are deploy/environments/NAME.toml")
     parser.add_argument("--image", required=True, help="REPOSITORY@sha256:DIGEST")
-    parser.add_argument("--version", help="APP_VERSION of the revision; without it, the binary's own")
+    parser.add_argument("--version", help="what the revision must say it is; default: the version of the image's binary")
     parser.add_argument("--project", help="Google Cloud project; default: CLOUDSDK_CORE_PROJECT")
     given = parser.parse_args()
     try:

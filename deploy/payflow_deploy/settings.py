@@ -18,7 +18,7 @@ class Limits:
     """When a candidate is bad, and how much must be seen before it is good."""
 
     requests: int       # fewer than this in a step's window: not judged
-    errors: int         # fewer 5xx than this never condemn
+    errors: int         # fewer 5xx than this condemn nobody; with too large a share they wait for more requests
     error_share: float  # a share of 5xx that is always allowed
     error_ratio: float  # as is this many times the stable revision's share
     p99_ms: float       # a p99 that is always allowed

@@ -5,7 +5,7 @@ import argparse
 import sys
 from typing import Any
 
-from .gcloud import CANDIDATE, PREVIOUS, Gcloud, Service
+from .gcloud import CANDIDATE, PREVIOUS, Gcloud, Service, main_container
 from .rollout import project_of
 from .settings import Failure, load
 
@@ -17,11 +17,10 @@ def row(service: Service, revision: dict[str, Any]) -> str:
     percent = service.shares().get(name, 0)
     tags = ",".join(t.tag for t in service.traffic if t.revision == name and t.tag)
     ready = next((c.get("status") for c in revision.get("status", {}).get("conditions", []) if c.get("type") == "Ready"), "?")
-    image = revision["spec"]["containers"][0].get("image", "")
-    variables = {e["name"]: e.get("value", "") for e in revision["spec"]["containers"][0].get("env", [])}
+    image = main_container(revision["spec"]).get("image", "")
     made = revision["metadata"].get("creationTimestamp", "")[:19]
     return (f"{percent:3} %  {name:28} {tags:10} {'ready' if ready == 'True' else 'NOT READY':9}  {made}  "
-            f"{variables.get('APP_VERSION', ''):10} {image.rpartition('@')[2][:19]}").rstrip()
+            f"{image.rpartition('@')[2][:19]}")
 
 
 def main() -> int:

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from servers import Folder, Postgres
 from world import World
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent.parent / "deploy"))  # for payflow_deploy
+
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
-"""A broken build: the real binary behind a proxy that makes its answers bad. Only images of the rehearsal hold it.
+"""A broken build: the real binary with a wrong setting, or behind a proxy that makes its answers bad. Only images of the
+rehearsal hold it.
 
-    faulty.py {errors SHARE | slow SHARE | dies REQUESTS} BINARY [ARGUMENT...]
+    faulty.py {setting NAME=VALUE | errors SHARE | slow SHARE | dies REQUESTS} BINARY [ARGUMENT...]
 
 The first HARMLESS requests are answered well, so that it comes through its smoke test as a real fault would. With an argument
 (`migrate`) it is the binary alone.
@@ -15,7 +16,7 @@ import socket
 import subprocess
 import sys
 
-from front import UNAVAILABLE, read_message
+from wire import UNAVAILABLE, read_message
 
 HARMLESS = 10
 SLOW_S = 1.6
@@ -65,6 +66,9 @@ def main() -> None:
     kind, amount, binary, *arguments = sys.argv[1:]
     if arguments:
         os.execv(binary, [binary, *arguments])
+    if kind == "setting":
+        name, _, value = amount.partition("=")
+        os.execve(binary, [binary], os.environ | {name: value})
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         inner = probe.getsockname()[1]

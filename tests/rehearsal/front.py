@@ -8,26 +8,14 @@ import time
 from collections.abc import Callable
 
 from instances import Instance, Revision
+from wire import UNAVAILABLE, read_message
 
 Choose = Callable[[], Revision | None]
-UNAVAILABLE = (b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 19\r\nContent-Type: text/plain\r\n\r\n"
-               b"Service Unavailable")
 NOT_FOUND = b"HTTP/1.1 404 Not Found\r\nContent-Length: 9\r\nContent-Type: text/plain\r\n\r\nNot Found"
 
 
 class Broken(Exception):
     """The instance gave no whole answer."""
-
-
-def fields(head: bytes) -> dict[bytes, bytes]:
-    return {n.strip().lower(): v.strip() for n, _, v in (line.partition(b":") for line in head.split(b"\r\n")[1:] if line)}
-
-
-async def read_message(reader: asyncio.StreamReader) -> tuple[bytes, dict[bytes, bytes], bytes]:
-    """The head, its fields and the body, all of one request or answer."""
-    head = await reader.readuntil(b"\r\n\r\n")
-    found = fields(head)
-    return head, found, await reader.readexactly(int(found.get(b"content-length", b"0")))
 
 
 async def ask(instance: Instance, data: bytes) -> tuple[bytes, int]:

@@ -61,6 +61,12 @@ def environment(container: Mapping[str, Any], secrets: Mapping[str, str], **more
     return found | more
 
 
+def main_container(spec: dict[str, Any]) -> dict[str, Any]:
+    """The one that takes the requests. Those beside it are not run here."""
+    found: dict[str, Any] = next((c for c in spec["containers"] if c.get("ports")), spec["containers"][0])
+    return found
+
+
 class Instance(Process):
     """One container."""
 
@@ -101,8 +107,7 @@ class Revision:
 
     @property
     def container(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.template["spec"]["containers"][0]
-        return found
+        return main_container(self.template["spec"])
 
     def prove(self) -> None:
         """The first start decides whether the revision is ready."""

@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Self
 
-from front import read_message
+from wire import read_message
 
 CALLERS = 8
 

@@ -21,7 +21,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from front import Front, pick
-from instances import Image, Revision, environment
+from instances import Image, Revision, environment, main_container
 from servers import Folder
 
 PROJECT, NUMBER, REGION = "acme-payflow", "1234567890", "europe-west1"
@@ -127,7 +127,7 @@ class Service:
             name = template.get("metadata", {}).get("name") or \
                 f"{self.name}-{len(self.revisions) + 1:05}-{uuid.uuid4().hex[:3]}"
             new = Revision(self.run.folder, name, self.name, template,
-                           self.run.images.get(template["spec"]["containers"][0]["image"]), self.run.secrets)
+                           self.run.images.get(main_container(template["spec"])["image"]), self.run.secrets)
             self.revisions[name], self.created = new, name
             self.run.lock.release()
             try:

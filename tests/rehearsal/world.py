@@ -103,10 +103,11 @@ class World:
 
     def service(self, image: str) -> str:
         """A service whose only revision has all traffic; the revision."""
-        container = {"image": image, "env": self.environment(), "ports": [{"containerPort": 8080}],
+        collector = {"name": "collector", "image": "collector:1", "env": [{"name": "X", "value": "1"}]}
+        container = {"name": "payflow", "image": image, "env": self.environment(), "ports": [{"containerPort": 8080}],
                      "startupProbe": {"httpGet": {"path": "/health"}, "periodSeconds": 1, "failureThreshold": 10}}
         body = {"apiVersion": "serving.knative.dev/v1", "kind": "Service", "metadata": {"name": "payflow"},
-                "spec": {"template": {"metadata": {"labels": {}}, "spec": {"containers": [container]}}}}
+                "spec": {"template": {"metadata": {"labels": {}}, "spec": {"containers": [collector, container]}}}}
         with self.run.lock:
             made = Service(self.run, body)
             made.put(body)
@@ -119,8 +120,8 @@ class World:
         self.run.images[reference] = Image(command)
         return reference
 
-    def faulty(self, kind: str, amount: float) -> str:
-        return self.image(kind, [sys.executable, str(HERE / "faulty.py"), kind, str(amount), str(BINARY)])
+    def faulty(self, kind: str, amount: object) -> str:
+        return self.image(f"{kind} {amount}", [sys.executable, str(HERE / "faulty.py"), kind, str(amount), str(BINARY)])
 
     # --- who does what ------------------------------------------------------------------------------------------------
 
