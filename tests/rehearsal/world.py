@@ -1,6 +1,7 @@
 """One rehearsal's world: the stand-in with a service, its database, Prometheus, and the programs that a release runs."""
 from __future__ import annotations
 
+import copy
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from instances import Image
+from instances import Image, main_container
 from load import Load, Seen
 from servers import BINARY, TOP, Database, Folder, Process, wait_until
 from standin import PROJECT, REGION, TOKEN, CloudRun, Job, Service
@@ -82,7 +83,7 @@ class World:
         for program in self.programs:
             if program.poll() is None:
                 program.kill()
-            program.communicate()
+                program.wait()
         self.prometheus.stop()
         self.run.stop()
 
@@ -115,6 +116,19 @@ class World:
         wait_until("the first revision is decided", lambda: made.observed)
         return made.created
 
+    def release(self, image: str, name: str = "payflow-newer") -> str:
+        """What a good rollout leaves, without one: a newer revision that has all traffic, and the way back."""
+        service = self.run.services["payflow"]
+        spec = copy.deepcopy(service.spec)
+        previous = service.ready
+        main_container(spec["template"]["spec"])["image"] = image
+        spec["template"]["metadata"] = {"name": name}
+        spec["traffic"] = [{"revisionName": name, "percent": 100}, {"revisionName": previous, "tag": "previous"}]
+        with self.run.lock:
+            service.put({"metadata": {}, "spec": spec})
+        wait_until("the newer revision has all traffic", lambda: self.shares() == {name: 100})
+        return name
+
     def image(self, name: str, command: list[str]) -> str:
         reference = f"{REPOSITORY}@sha256:{hashlib.sha256(name.encode()).hexdigest()}"
         self.run.images[reference] = Image(command)
@@ -141,8 +155,8 @@ class World:
             "CLOUDSDK_CONFIG": str(self.home / "gcloud"),
         }
 
-    def gcloud(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(["gcloud", *arguments], env=self.variables(), check=False, capture_output=True, text=True,
+    def gcloud(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(["gcloud", *arguments], env=self.variables() | variables, check=False, capture_output=True, text=True,
                               stdin=subprocess.DEVNULL, timeout=180)
 
     def settings(self, **changed: Any) -> str:
