@@ -47,6 +47,7 @@ class Rollout:
         self.say = self.record.say
         self.gcloud = Gcloud(environment, project, self.say)
         self.metrics = Metrics(environment, project, self.gcloud.access_token)
+        self.begun_s = time.monotonic()
         self.stable: str | None = None      # where the traffic was, and goes back to
         self.former: str | None = None      # what `previous` was on before
         self.candidate: str | None = None
@@ -160,6 +161,8 @@ class Rollout:
                 return
             if action is Action.UNDO:
                 raise Failure(f"at {percent} %: {verdict.opinion.value}: {verdict.why}")
+            if time.monotonic() - self.begun_s > self.environment.limit_s:
+                raise Failure(f"at {percent} % after {self.environment.limit_s:g} s, the limit for a whole rollout")
             if action is Action.SYNTHESIZE:
                 self.smoke(math.ceil(self.environment.limits.requests / REQUESTS_A_ROUND))
 
@@ -235,7 +238,6 @@ def on_signals(handler: object) -> None:
 
 def execute(rollout: Rollout) -> int:
     record = rollout.record
-    begun = time.monotonic()
     try:
         on_signals(interrupt)
         rollout.run()
@@ -251,9 +253,9 @@ def execute(rollout: Rollout) -> int:
             record.end("lost", f"THE TRAFFIC COULD NOT BE TAKEN BACK: {lost}. Look at deploy/status and use deploy/rollback.")
             return EXIT_LOST
         record.end("rolled back" if rollout.candidate else "failed",
-                   f"undone after {time.monotonic() - begun:.0f} s, {state}: {why}")
+                   f"undone after {time.monotonic() - rollout.begun_s:.0f} s, {state}: {why}")
         return EXIT_FAILED
-    record.end("promoted", f"{rollout.candidate} has all traffic after {time.monotonic() - begun:.0f} s; "
+    record.end("promoted", f"{rollout.candidate} has all traffic after {time.monotonic() - rollout.begun_s:.0f} s; "
                            f"the way back: {rollout.stable}")
     return 0
 

@@ -43,6 +43,7 @@ class Environment:
     command_s: float       # one gcloud command
     job_s: float           # one execution of a job
     undo_s: float          # how long taking the traffic back is tried
+    limit_s: float         # the whole rollout; what has not got all traffic by then is undone
     limits: Limits
 
     def __post_init__(self) -> None:

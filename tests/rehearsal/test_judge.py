@@ -1,11 +1,13 @@
 """The verdict and the step's decision: pure, so every case is written down here."""
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
 from payflow_deploy.judge import Action, Opinion, Sample, Step, Verdict, judge
 from payflow_deploy.settings import FOLDER, Environment, Failure, Limits, load
+from servers import TOP
 
 LIMITS = Limits(requests=100, errors=5, error_share=0.01, error_ratio=2.0, p99_ms=500, p99_ratio=1.5)
 FAST = Sample(1000, 0, 50)
@@ -83,6 +85,23 @@ def test_each_environments_settings_are_whole(name: str) -> None:
     assert environment.bake_s > 240, "Cloud Run's metrics are that late"
     assert environment.verify, "signatures are checked everywhere"
     assert environment.prometheus.startswith("https://")
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in FOLDER.glob("*.toml")))
+def test_the_names_are_those_that_terraform_gives(name: str) -> None:
+    environment = load(name)
+    assert 'name = "payflow-${var.environment}"' in (TOP / "tf" / "environments" / "main.tf").read_text()
+    assert environment.service == f"payflow-{name}"
+    jobs = re.findall(r"^ {4}(\w+) += \{ account", (TOP / "tf" / "modules" / "service" / "jobs.tf").read_text(), re.MULTILINE)
+    ours = [environment.migrate_job, environment.smoke_job, *environment.other_jobs]
+    assert sorted(ours) == sorted(f"{environment.service}-{job}" for job in jobs)
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in FOLDER.glob("*.toml")))
+def test_a_good_release_has_time_to_get_all_traffic(name: str) -> None:
+    environment = load(name)
+    assert len(environment.steps) * environment.bake_s + environment.hold_s < environment.limit_s
+    assert environment.limit_s + environment.undo_s <= 3600, "the pipeline's identity is good for an hour"
 
 
 def test_production_is_the_most_careful() -> None:

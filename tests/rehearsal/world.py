@@ -23,8 +23,11 @@ REPOSITORY = f"{REGION}-docker.pkg.dev/acme/payflow/payflow"
 HERE = Path(__file__).resolve().parent
 STEPS = [5, 25, 50, 100]
 # production's, with times that a test can wait for, and limits for the requests of so short a time.
-SHORT: dict[str, Any] = {"steps": STEPS, "bake_s": 5.0, "hold_s": 15.0, "poll_s": 1.0, "window_s": 5.0, "command_s": 120.0,
-                         "job_s": 120.0, "undo_s": 60.0, "other_jobs": [], "verify": ["test", "-n"]}
+SHORT: dict[str, Any] = {
+    "service": "payflow", "migrate_job": "payflow-migrate", "smoke_job": "payflow-smoke", "other_jobs": [],
+    "steps": STEPS, "bake_s": 5.0, "hold_s": 15.0, "poll_s": 1.0, "window_s": 5.0, "limit_s": 600.0, "command_s": 120.0,
+    "job_s": 120.0, "undo_s": 60.0, "verify": ["test", "-n"],
+}
 LIMITS: dict[str, Any] = {"requests": 15, "errors": 3, "error_share": 0.02, "p99_ms": 800.0, "p99_ratio": 2.0}
 
 
@@ -157,6 +160,12 @@ class World:
 
     def gcloud(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
         return subprocess.run(["gcloud", *arguments], env=self.variables() | variables, check=False, capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=180)
+
+    def shell(self, line: str) -> subprocess.CompletedProcess[str]:
+        """A line of a runbook, with what runbooks/env.sh sets."""
+        names = {"SERVICE": "payflow", "PROJECT": PROJECT, "REGION": REGION}
+        return subprocess.run(["bash", "-euc", line], env=self.variables() | names, check=False, capture_output=True, text=True,
                               stdin=subprocess.DEVNULL, timeout=180)
 
     def settings(self, **changed: Any) -> str:
