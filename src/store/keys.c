@@ -13,13 +13,16 @@
 #define KEY_BYTES 32
 #define EXPIRES_DAYS_MAX 3650
 
-static const char usage[] = "Usage: payflow keys create --account NAME --scope payments:read,payments:write "
-                            "[--test] [--expires DAYSd]\n"
-                            "       payflow keys list\n"
-                            "       payflow keys revoke KEY_ID\n"
-                            "\n"
-                            "create prints the key once; only its hash is kept. --test makes a key whose "
-                            "payments never mix with live ones.\n";
+static const char usage[] =
+    "Usage: payflow keys create --account NAME --scope payments:read,payments:write "
+    "[--test] [--expires DAYSd] [--hash SHA256]\n"
+    "       payflow keys list\n"
+    "       payflow keys revoke KEY_ID\n"
+    "\n"
+    "create prints the key once; only its hash is kept. --test makes a key whose "
+    "payments never mix with live ones. --hash\n"
+    "takes the hash of a key that was made elsewhere, so that the key itself is in no "
+    "log of the machine that runs this.\n";
 
 static const struct pg_statement create_statement = {
     0, "key_create",
@@ -47,6 +50,7 @@ struct key_request {
     unsigned scopes;
     bool test;
     int expires_days; /* 0: never */
+    const char *hash; /* of a key that was made elsewhere, in hex; or NULL */
 };
 
 static int show_usage(void) {
@@ -76,6 +80,10 @@ static int read_days(const char *text) {
     return end != text && strcmp(end, "d") == 0 && days >= 1 && days <= EXPIRES_DAYS_MAX ? (int)days : 0;
 }
 
+static bool is_hash(const char *text) {
+    return strlen(text) == 2 * FINGERPRINT_BYTES && strspn(text, "0123456789abcdef") == 2 * FINGERPRINT_BYTES;
+}
+
 static bool read_request(int argc, char **argv, struct key_request *request) {
     *request = (struct key_request){.account = NULL};
     for (int i = 0; i < argc; i++) {
@@ -91,6 +99,8 @@ static bool read_request(int argc, char **argv, struct key_request *request) {
             if (request->expires_days == 0) {
                 return false;
             }
+        } else if (strcmp(argv[i], "--hash") == 0 && more && is_hash(argv[i + 1])) {
+            request->hash = argv[++i];
         } else {
             return false;
         }
@@ -129,15 +139,20 @@ static int create(struct pg *pg, const struct key_request *request) {
     snprintf(scopes, sizeof scopes, "%u", request->scopes);
     snprintf(days, sizeof days, "%d", request->expires_days);
     const struct pg_parameters parameters = {
-        .count = 6, .values = {request->account, id, request->test ? "f" : "t", scopes, hash_hex, days}};
+        .count = 6,
+        .values = {request->account, id, request->test ? "f" : "t", scopes,
+                   request->hash == NULL ? hash_hex : request->hash, days}};
     struct pg_answer answer = pg_run(pg, &create_statement, &parameters, clock_monotonic_us() + RUN_US);
     bool done = answer.outcome == PG_OK && PQntuples(answer.result) == 1;
     PQclear(answer.result);
     if (!done) {
         return failed(pg);
     }
-    printf("%s\n", key);
-    fprintf(stderr, "Key %s of account %s. It is shown this once: keep it safe.\n", id, request->account);
+    if (request->hash == NULL) {
+        printf("%s\n", key);
+    }
+    fprintf(stderr, "Key %s of account %s.%s\n", id, request->account,
+            request->hash == NULL ? " It is shown this once: keep it safe." : "");
     return 0;
 }
 

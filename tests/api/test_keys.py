@@ -34,6 +34,18 @@ def key_id(server: Server, key: str) -> str:
 # --- keys create, list, revoke ------------------------------------------------------------------------------------------
 
 
+def test_a_key_made_elsewhere_is_known_by_its_hash_alone(shop):
+    key = "pfk_test_" + "5a" * 32
+    hash_ = hashlib.sha256(key.encode()).hexdigest()
+    made = shop.command("keys", "create", "--account", "elsewhere", "--scope", BOTH, "--test", "--hash", hash_)
+    assert made.returncode == 0 and made.stdout == ""
+    assert key not in made.stderr
+    answer = shop.call("POST", PAYMENTS, {"amount": 1}, token=key)
+    assert answer.status == 201 and answer.json()["livemode"] is False
+    for bad in ("", "5a", "5A" * 32, "xy" * 32, "5a" * 33):
+        assert shop.command("keys", "create", "--account", "elsewhere", "--scope", BOTH, "--hash", bad).returncode == 64
+
+
 def test_a_key_is_printed_once_alone_on_stdout_and_only_its_hash_is_kept(shop):
     made = shop.command("keys", "create", "--account", "hash", "--scope", BOTH)
     assert re.fullmatch(r"pfk_live_[0-9a-f]{64}\n", made.stdout)

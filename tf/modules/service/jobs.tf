@@ -1,10 +1,11 @@
-# Jobs run the service's image with another command. The pipeline sets their image before a rollout.
+# Jobs run the service's image with another command. The pipeline sets their image before a rollout. Those that use the
+# database are its owner, because the service itself may delete nothing.
 
 locals {
   jobs = {
     migrate = { account = "migrate", user = "migrate", timeout = "1800s", retries = 0 }
-    prune   = { account = "serve", user = "serve", timeout = "1800s", retries = 1 }
-    verify  = { account = "serve", user = "serve", timeout = "3600s", retries = 0 }
+    prune   = { account = "migrate", user = "migrate", timeout = "1800s", retries = 1 }
+    verify  = { account = "migrate", user = "migrate", timeout = "3600s", retries = 0 }
     smoke   = { account = "smoke", user = null, timeout = "300s", retries = 1 }
   }
 

@@ -108,7 +108,11 @@ run "jobs_have_their_own_user" {
   }
   assert {
     condition     = one([for env in google_cloud_run_v2_job.this["migrate"].template[0].template[0].containers[0].env : env.value if env.name == "DB_USER"]) == "migrate@payflow-test.iam" && google_cloud_run_v2_job.this["migrate"].template[0].template[0].service_account == "migrate@payflow-test.iam.gserviceaccount.com"
-    error_message = "only migrate owns the schema"
+    error_message = "migrate owns the schema"
+  }
+  assert {
+    condition     = toset([for name in ["migrate", "prune", "verify"] : google_cloud_run_v2_job.this[name].template[0].template[0].service_account]) == toset(["migrate@payflow-test.iam.gserviceaccount.com"])
+    error_message = "the service's own account deletes nothing, so prune is not it"
   }
   assert {
     condition     = length([for env in google_cloud_run_v2_job.this["smoke"].template[0].template[0].containers[0].env : env if startswith(env.name, "DB_")]) == 0 && one([for env in google_cloud_run_v2_job.this["smoke"].template[0].template[0].containers[0].env : env.value if env.name == "SMOKE_URL"]) == "https://payflow-test-abc-ew.a.run.app"
@@ -185,4 +189,20 @@ run "a_schedule_for_migrate_is_refused" {
     schedules = { migrate = "0 0 * * *" }
   }
   expect_failures = [var.schedules]
+}
+
+# A rollout changes the image; an apply must not bring the first one back.
+run "an_apply_leaves_the_image_alone" {
+  variables {
+    image = "europe-west1-docker.pkg.dev/payflow-test/payflow/payflow:other"
+  }
+
+  assert {
+    condition     = endswith(google_cloud_run_v2_service.this.template[0].containers[0].image, "@sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef")
+    error_message = "the image belongs to the pipeline, not to an apply"
+  }
+  assert {
+    condition     = alltrue([for job in google_cloud_run_v2_job.this : strcontains(job.template[0].template[0].containers[0].image, "@sha256:")])
+    error_message = "so do the jobs' images"
+  }
 }
