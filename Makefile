@@ -142,6 +142,14 @@ drill: packages-alerts ## backup, loss, restore to a moment, verified; prints th
 	@scripts/drill.py
 dashboards: ## both dashboards out of dashboards/panels.yml
 	@scripts/dashboards.py
+analyze: packages-analyze ## gcc's and clang's static analyzers, which look at all paths of each function
+	@$(MAKE) --no-print-directory -j$(JOBS) $(OURS:%.c=build/analyze/%.ok)
+build/analyze/%.ok: %.c $(wildcard src/*.h src/*/*.h) $(GENERATED) | $(DEPS)/manifest
+	@mkdir -p $(@D)
+	@echo "  ANALYZE $<"
+	@gcc $(STD) $(INCLUDE) -O1 -fanalyzer -Werror -c -o /dev/null $<
+	@clang $(STD) $(INCLUDE) --analyze -Xclang -analyzer-output=text -Xanalyzer -analyzer-werror $<
+	@touch $@
 circleci: tools ## the pipeline's file against our rules, CircleCI's schema and CircleCI's parser
 	@scripts/circleci.sh
 openapi: tools

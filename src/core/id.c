@@ -51,7 +51,7 @@ bool id_valid(const char *prefix, struct slice text) {
 int64_t id_time_ms(struct slice id) {
     int64_t time_ms = 0;
     for (size_t i = 0; i < 10; i++) { /* ten characters hold two zeros and the 48 bits of time */
-        time_ms = time_ms << 5 | value_of(id.data[id.len - ID_BODY_CHARS + i]);
+        time_ms = time_ms << 5 | (value_of(id.data[id.len - ID_BODY_CHARS + i]) & 31);
     }
     return time_ms;
 }

@@ -88,7 +88,7 @@ static bool take_date(struct slice *rest, int64_t *time_ms) {
         !take_number(rest, 2, 12, &month) || !take_char(rest, '-', '-') || !take_number(rest, 2, 31, &day)) {
         return false;
     }
-    if (month == 0 || day == 0 || day > days_before(year, month) - days_before(year, month - 1)) {
+    if (month < 1 || day < 1 || day > days_before(year, month) - days_before(year, month - 1)) {
         return false;
     }
     *time_ms = (days_before_year(year) - days_before_year(1970) + days_before(year, month - 1) + day - 1) *

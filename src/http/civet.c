@@ -165,7 +165,7 @@ struct mg_context *civet_start(struct http_server *server) {
 /* What mg_stop does, without its polling of a flag that is not atomic: the master thread wakes and joins the
  * workers. */
 void civet_stop(struct mg_context *civet) {
-    struct http_server *server = mg_get_user_data(civet);
+    struct http_server *server = civet->user_data;
     while (atomic_load(&server->engaged) + atomic_load(&server->queued) > 0) {
         clock_sleep_ms(2); /* once no worker is busy, all look at the flag under the lock only */
     }
@@ -180,7 +180,7 @@ void civet_stop(struct mg_context *civet) {
 }
 
 void civet_dispatch(struct mg_context *civet, const struct peer *peer) {
-    struct http_server *server = mg_get_user_data(civet);
+    struct http_server *server = civet->user_data;
     struct socket socket = {.sock = peer->fd};
     socket.rsa.sin.sin_addr.s_addr = front_index(server->front, peer); /* its slot, in a field that is free */
     atomic_fetch_add(&server->queued, 1);

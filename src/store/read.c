@@ -129,10 +129,11 @@ static void finish_list(const PGresult *result, struct op **ops, int count) {
     int rows = PQntuples(result);
     page->has_more = rows > list->filter->limit;
     rows = page->has_more ? list->filter->limit : rows;
-    page->records = calloc((size_t)rows + 1, sizeof *page->records);
-    bool read = page->records != NULL;
+    struct record *records = calloc((size_t)rows + 1, sizeof *records);
+    bool read = records != NULL;
+    page->records = records;
     for (int row = 0; row < rows && read; row++) {
-        read = payment_row_read(result, row, 0, &page->records[row]);
+        read = payment_row_read(result, row, 0, &records[row]);
         page->count = row + 1;
     }
     op_finish(&list->op, read ? STORE_OK : STORE_UNAVAILABLE);
