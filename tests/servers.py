@@ -214,6 +214,11 @@ class Database:
                 cursor.execute(statement, values or None)
                 return cursor.fetchall() if cursor.description else []
 
+    def empty(self) -> None:
+        """As it was when it was made; whoever still is connected is put out."""
+        self.sql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+        self.sql("DROP SCHEMA public CASCADE; CREATE SCHEMA public; GRANT USAGE ON SCHEMA public TO public; SELECT pg_stat_reset()")
+
     def environment(self) -> dict[str, str]:
         return {"DB_HOST": self.host, "DB_PORT": str(self.port), "DB_NAME": self.name, "DB_USER": self.user,
                 "DB_PASSWORD": self.password, "DB_SSLMODE": "prefer"}

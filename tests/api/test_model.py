@@ -9,8 +9,10 @@ import random
 import threading
 from collections import Counter, defaultdict
 
+from servers import scaled
+
 CLIENTS = 200
-OPERATIONS = int(os.environ.get("MODEL_OPERATIONS", "50000"))
+OPERATIONS = int(os.environ.get("MODEL_OPERATIONS", str(scaled(50000))))
 HOT = 12  # payments that everybody works on at a time
 AMOUNT = 100
 
