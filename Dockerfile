@@ -48,6 +48,7 @@ CMD ["serve"]
 ARG VERSION=1.0.0
 ARG REVISION=unknown
 ARG CREATED=1970-01-01T00:00:00Z
+ARG SOURCE=unknown
 LABEL org.opencontainers.image.title="PayFlow" \
       org.opencontainers.image.description="A payment API in one static binary: durable, idempotent, exact" \
       org.opencontainers.image.version="$VERSION" \
@@ -56,5 +57,5 @@ LABEL org.opencontainers.image.title="PayFlow" \
       org.opencontainers.image.authors="The PayFlow maintainers" \
       org.opencontainers.image.vendor="PayFlow" \
       org.opencontainers.image.licenses="Apache-2.0" \
-      org.opencontainers.image.source="SOURCE" \
+      org.opencontainers.image.source="$SOURCE" \
       maintainer="The PayFlow maintainers"

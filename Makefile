@@ -83,7 +83,8 @@ C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] tests/*/*.[ch])
 
 # --- targets ----------------------------------------------------------------------------------------------------------
 .PHONY: help build static variants run test rehearsal test-rest test-all lint format format-check tidy cppcheck tools reproducible \
-	circleci openapi secrets security security-tools pipeline arm64-check pin image up down logs bench bench-docs alerts drill dashboards clean
+	circleci openapi secrets security security-tools pipeline arm64-check pin image container up down logs bench bench-docs \
+	alerts drill dashboards clean
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1|/' | column -t -s '|'
 
@@ -98,7 +99,8 @@ static: packages-static ## build/static/payflow, the binary that ships
 test: packages-test ## unit, API, faults, sanitizers, static binary, coverage; under 15 minutes
 	@$(MAKE) --no-print-directory -j$(JOBS) variants
 	@$(PYTHON) tests/run.py test
-test-rest: packages-test packages-alerts packages-lint packages-arm64 packages-pipeline packages-rehearsal packages-chaos packages-fuzz ## what test-all has besides
+test-rest: packages-test packages-alerts packages-lint packages-arm64 packages-pipeline packages-rehearsal packages-chaos packages-fuzz \
+	packages-container ## what test-all has besides
 	@$(PYTHON) tests/run.py rest
 test-all: ## test, and lint, reproducible builds, arm64
 	@.ci/run
@@ -182,6 +184,8 @@ arm64-check: packages-arm64 ## compiles all sources for arm64
 	@$(MAKE) --no-print-directory -j$(JOBS) build/arm64/objects
 image: ## the static image FROM scratch, IMAGE=payflow:local; prints its size
 	@scripts/image.sh
+container: packages-container build ## the image and the stack: built, killed, slowed down; figures in build/reports/container.txt
+	@$(PYTHON) tests/run.py container
 up: image ## the stack in containers, https://localhost:8443; PROFILE=observability brings Prometheus and Grafana too
 	@docker compose $(if $(PROFILE),--profile $(PROFILE)) up --detach
 down: ## stops the stack; its volumes stay

@@ -8,9 +8,13 @@ epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}
 revision=${REVISION:-$(git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null || echo unknown)}
 read -ra builder <<<"${BUILDER:-docker build}"
 
+# Where the sources are, if that is a place that others can reach.
+source=$(git config --get remote.origin.url | sed -nE 's#^git@([^:]+):#https://\1/#; s#^https://[^/@]*@#https://#; /^https:/p' || true)
+
 "${builder[@]}" --tag "$image" \
     --build-arg VERSION="${VERSION:-$(<VERSION)}" --build-arg REVISION="$revision" --build-arg RELEASE="${RELEASE:-0}" \
-    --build-arg SOURCE_DATE_EPOCH="$epoch" --build-arg CREATED="$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)" "$@" .
+    --build-arg SOURCE_DATE_EPOCH="$epoch" --build-arg CREATED="$(date -u -d "@$epoch" +%Y-%m-%dT%H:%M:%SZ)" \
+    --build-arg SOURCE="${source:-unknown}" "$@" .
 
 mkdir -p build/image
 container=$(docker create "$image")

@@ -15,7 +15,7 @@ declare -A goals=(
         python3-psycopg2 python3-pytest redis-tools zlib1g-dev"
     [bench]="${build[*]} nginx-light postgresql python3-psycopg2 redis-tools wrk"
     [image]="ca-certificates"
-    [container]="debootstrap docker.io iptables python3-pytest python3-yaml"
+    [container]="${build[*]} debootstrap docker.io iptables openssl python3-psycopg2 python3-pytest"
     [lint]="${build[*]} check cppcheck jq python3-venv shellcheck yamllint"
     [pipeline]="${build[*]} docker-registry jq python3-pytest python3-venv skopeo"
     [rehearsal]="${build[*]} postgresql prometheus python3-psycopg2 python3-pytest"
@@ -43,10 +43,11 @@ for goal in "$@"; do
     wanted+=("${names[@]}")
 done
 
-# PostgreSQL's server is found by its program: any version will do, from wherever it was installed.
-mapfile -t needed < <(
-    missing "${wanted[@]}" | if compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null; then grep -vx postgresql; else cat; fi
-)
+# Servers are found by their program: any version will do, from wherever it was installed.
+here=()
+! compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null || here+=(postgresql)
+! command -v dockerd >/dev/null || here+=(docker.io)
+mapfile -t needed < <(missing "${wanted[@]}" | grep -vxF -f <(printf '%s\n' "${here[@]:-none}"))
 
 install() {
     local root=() conf=/etc/postgresql-common/createcluster.d/payflow.conf

@@ -132,6 +132,7 @@ def suites() -> list[Suite]:
         check("drill", "rest", "make", "-s", "drill", limit_s=300),
         check("reproducible", "rest", "make", "reproducible"),
         check("arm64", "rest", "make", "arm64-check"),
+        pytest("container", "tests/container", goal="rest", limit_s=1500),
         check("chaos", "rest", "make", "-s", "chaos"),
         Suite("fuzz", "rest", ["make", "-s", "fuzz"], "exit", environment={"FUZZ_SECONDS": "3"}),
         pytest("infra", "tests/infra", goal="rest", limit_s=900),

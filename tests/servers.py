@@ -121,6 +121,7 @@ class Process:
 
     name = "process"
     end_signal = signal.SIGTERM
+    death_signal = "KILL"  # sent by the kernel when this program dies
     user: str | None = None
 
     def __init__(self, home: Path) -> None:
@@ -130,7 +131,7 @@ class Process:
         self.process: subprocess.Popen[bytes] | None = None
 
     def launch(self, command: Sequence[object], environment: Mapping[str, str] | None = None) -> None:
-        prefix = ["setpriv", "--pdeathsig", "KILL"]
+        prefix = ["setpriv", "--pdeathsig", self.death_signal]
         if self.user is not None:
             prefix += ["--reuid", self.user, "--regid", str(pwd.getpwnam(self.user).pw_gid), "--clear-groups"]
         with self.log.open("ab") as log:
