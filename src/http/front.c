@@ -270,8 +270,8 @@ static void admit(struct front *front, int fd, const struct sockaddr_storage *ad
     struct peer *peer = claim(front, address);
     if (peer == NULL) {
         pthread_mutex_unlock(&front->lock);
-        close(fd);
         metric_add(METRIC_HTTP_CONNECTIONS_REFUSED, 1);
+        close(fd);
         return;
     }
     peer->fd = fd;
