@@ -223,3 +223,15 @@ def test_no_secret_in_the_sources() -> None:
     for path in [*TF.rglob("*.tf"), *TF.rglob("*.tfvars"), *TF.rglob("*.hcl")]:
         assert not SECRETS.search(path.read_text()), path
     assert PROJECT not in "".join(path.read_text() for path in TF.glob("environments/*/terraform.tfvars")), "the project is a variable"
+
+
+# --- the bill ---------------------------------------------------------------------------------------------------------
+
+
+def test_the_page_on_cost_says_what_the_plans_cost(terraform: Terraform, plan: Callable[[str], dict]) -> None:
+    files = []
+    for name in ENVIRONMENTS:
+        plan(name)
+        files.append(f"{name}={terraform.top / 'tf' / 'environments' / name / 'PLAN.json'}")
+    done = subprocess.run([TOP / "scripts" / "cost.py", "--check", *files], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
