@@ -41,15 +41,14 @@ def test_what_is_for_inside_is_not_seen_from_outside(stack: Stack, path: str) ->
     assert b"http_requests_total" not in answer.body
 
 
-def test_request_id_trace_and_the_callers_address_reach_payflow(stack: Stack) -> None:
+def test_request_id_and_trace_reach_payflow(stack: Stack) -> None:
     trace = "4bf92f3577b34da6a3ce929d0e0e4736"
     answer = stack.call("POST", "/api/v1/payments", {"amount": 1}, **{
-        "X-Request-Id": "from-outside-1", "traceparent": f"00-{trace}-00f067aa0ba902b7-01", "X-Forwarded-For": "6.6.6.6"})
+        "X-Request-Id": "from-outside-1", "traceparent": f"00-{trace}-00f067aa0ba902b7-01"})
     assert answer.headers["x-request-id"] == "from-outside-1"
     logs = [line for line in stack.compose("logs", "--no-log-prefix", "payflow").splitlines() if "from-outside-1" in line]
     assert len(logs) == 1
     assert trace in logs[0]
-    assert "6.6.6.6" not in logs[0]
     made = stack.call("GET", "/api/v1/payments/pay_none", **{"X-Request-Id": "not harmless\t"})
     assert made.headers["x-request-id"] not in ("", "not harmless\t")
     assert made.json()["request_id"] == made.headers["x-request-id"]
