@@ -160,7 +160,7 @@ secrets: tools ## no secret in what Git knows
 	@scripts/secrets.sh
 tools:
 	@scripts/tools.sh
-security: packages-lint static tools ## secrets, known holes, infrastructure, C; a scanner that is absent is skipped
+security: packages-lint static tools tools-infra ## secrets, known holes, infrastructure, C; a scanner that is absent is skipped
 	@scripts/security.py
 security-tools: ## builds the pinned scanners and cosign: minutes, and not part of any test
 	@scripts/go_tools.sh

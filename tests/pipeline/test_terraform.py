@@ -46,6 +46,25 @@ def test_a_plan_that_was_overtaken_is_refused(environment: House) -> None:
     assert "Saved plan is stale" in again.stderr
 
 
+def test_a_plan_that_the_policies_refuse_cannot_be_applied(environment: House) -> None:
+    environment.program("opa", """[ -s build/tf/staging.json ] && echo '["database: a public address"]'""")
+    plan = environment.run("scripts/ci/terraform.sh", "plan", "staging", **SETTINGS)
+    assert plan.returncode == 1
+    assert "terraform: refused: database: a public address" in plan.stderr
+    assert environment.run("scripts/ci/terraform.sh", "apply", "staging", **SETTINGS).returncode != 0
+    environment.program("opa", "echo '[]'")
+    assert environment.run("scripts/ci/terraform.sh", "plan", "staging", **SETTINGS).returncode == 0
+
+
+def test_the_pipeline_insists_on_the_policies(environment: House) -> None:
+    if shutil.which("opa"):
+        pytest.skip("opa is on this machine's path")
+    assert environment.run("scripts/ci/terraform.sh", "plan", "staging", **SETTINGS).returncode == 0
+    done = environment.run("scripts/ci/terraform.sh", "plan", "staging", CIRCLECI="true", **SETTINGS)
+    assert done.returncode == 69
+    assert not (environment.folder / "build/tf/staging.tfplan").exists()
+
+
 def test_no_plan_no_apply(environment: House) -> None:
     assert environment.run("scripts/ci/terraform.sh", "apply", "staging", **SETTINGS).returncode != 0
 
