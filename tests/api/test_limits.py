@@ -206,7 +206,7 @@ def test_redis_frozen_under_load(own_redis: Redis, servers_on: Callable[..., lis
         wait_until("Redis is used again", lambda: redis_up(server))
         load.goes_on()
     assert set(load.statuses) == {200}
-    assert load.slowest_s < 2 * SLOW
+    assert load.slowest_s < 10 * SLOW
 
 
 def test_the_process_takes_its_share_while_redis_is_away(own_redis: Redis, servers_on: Callable[..., list[Server]]) -> None:
