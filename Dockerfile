@@ -1,4 +1,5 @@
-# The image that ships: the static binary, the authorities' certificates and the list of what is inside; no shell, no root.
+# The image that ships: the static binary, the authorities' certificates, the list of what is inside and its licences; no
+# shell, no root.
 # `docker build .` works by itself; `make image` adds the labels that only Git knows.
 #
 # The layers go from what changes seldom to what changes often, and any builder's cache keeps them. There is no
@@ -31,6 +32,7 @@ RUN install -D -m 0555 build/static/payflow /out/payflow \
     && install -D -m 0444 /tmp/bundle /out/etc/ssl/certs/ca-certificates.crt \
     && scripts/sbom.py --certificates /out/etc/ssl/certs/ca-certificates.crt >/tmp/sbom \
     && install -m 0444 /tmp/sbom /out/sbom.cdx.json \
+    && install -m 0444 LICENSE NOTICE /out/ \
     && find /out -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 
 FROM scratch

@@ -15,7 +15,7 @@ from servers import TOP, wait_until
 from stack import report
 
 BYTES_MAX = 10_000_000
-INSIDE = {"etc", "etc/ssl", "etc/ssl/certs", "etc/ssl/certs/ca-certificates.crt", "payflow", "sbom.cdx.json"}
+INSIDE = {"LICENSE", "NOTICE", "etc", "etc/ssl", "etc/ssl/certs", "etc/ssl/certs/ca-certificates.crt", "payflow", "sbom.cdx.json"}
 LABELS = ("title", "description", "version", "revision", "created", "authors", "licenses", "source")
 
 
