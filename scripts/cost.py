@@ -136,7 +136,8 @@ def assumptions() -> str:
     keys = {"instances": "instances that run on average", "million_requests": "million requests a month", "log_gib": "GiB of logs a month",
             "database_gb": "GB in the database"}
     rows = ["| Assumed | " + " | ".join(names) + " |", "|---|" + "---:|" * len(names)]
-    return "\n".join(rows + [f"| {text} | " + " | ".join(str(BOOK["assumed"][name][key]) for name in names) + " |" for key, text in keys.items()])
+    rows += [f"| {text} | " + " | ".join(str(BOOK["assumed"][name][key]) for name in names) + " |" for key, text in keys.items()]
+    return "\n".join(rows)
 
 
 def main() -> int:
@@ -148,7 +149,8 @@ def main() -> int:
     if not action:
         print(costs)
         return 0
-    text = f"{BEGIN}\n{costs}\n\n{assumptions()}\n\nPrices for {BOOK['region']} as known in {BOOK['known']}:\n\n{prices()}\n{END}"
+    dated = f"List prices for {BOOK['region']}, written down as of {BOOK['known']}:"
+    text = f"{BEGIN}\n{costs}\n\n{assumptions()}\n\n{dated}\n\n{prices()}\n{END}"
     page = PAGE.read_text()
     new = page[:page.index(BEGIN)] + text + page[page.index(END) + len(END):]
     if action == "--check" and new != page:
