@@ -125,6 +125,7 @@ def suites() -> list[Suite]:
         check("circleci", "lint", "make", "-s", "circleci"),
         check("openapi", "lint", "make", "-s", "openapi"),
         check("secrets", "lint", "make", "-s", "secrets"),
+        pytest("docs", "tests/docs", goal="rest"),
         pytest("cloud", "tests/cloud", goal="rest"),
         pytest("pipeline", "tests/pipeline", goal="rest"),
         pytest("rehearsal", "tests/rehearsal", goal="rest", limit_s=1500, before=rehearsal_builds),
