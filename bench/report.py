@@ -141,7 +141,8 @@ def main() -> int:
     print("\n" + page)
     if "--docs" in sys.argv[1:]:
         before, _, rest = PAGE.read_text().partition(BEGIN)
-        PAGE.write_text(f"{before}{BEGIN}\n{page}\n{END}{rest.partition(END)[2]}")
+        shown = "![Payments a second by connections](performance.svg)"
+        PAGE.write_text(f"{before}{BEGIN}\n{shown}\n\n{page}\n{END}{rest.partition(END)[2]}")
         (TOP / "docs" / "performance.svg").write_text(picture(figures))
     return 0
 
