@@ -74,7 +74,7 @@ class World:
         self.to_postgres = [Proxy(self.postgres.port, postgres=True) for _ in range(2)]
         self.to_redis = [Proxy(self.redis.port) for _ in range(2)]
         self.servers = [Server(folder, self.database, self.redis, binary, DB_PORT=str(self.to_postgres[n].port),
-                               DB_SSLMODE="disable", RATE_LIMIT="100000000", RATE_BURST="100000", LOG_LEVEL="warning",
+                               DB_SSLMODE="disable", RATE_LIMIT="1000000", RATE_BURST="100000", LOG_LEVEL="warning",
                                REDIS_URL=self.redis.url.replace(str(self.redis.port), str(self.to_redis[n].port)))
                         for n in range(2)]
         self.servers[0].migrate()
