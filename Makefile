@@ -192,8 +192,9 @@ down: ## stops the stack; its volumes stay
 	@docker compose --profile '*' down
 logs: ## what the stack's containers say, as they say it; Ctrl-C ends
 	@docker compose --profile '*' logs --follow --tail 50
-pin: ## writes the newest sources' hashes to versions.lock
+pin: ## writes the newest sources' hashes to versions.lock, and the images' digests where their registry answers
 	@scripts/sources.py --pin
+	@scripts/pin_images.py || echo "pin: the exact tags stay as they are"
 
 bench: packages-bench static ## PayFlow and its twins side by side, ratios first; wants a quiet machine
 	@if command -v go >/dev/null && [ ! -x build/tools/bin/vegeta ]; then \

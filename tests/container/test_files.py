@@ -1,9 +1,12 @@
 """What the container files promise, read from the files: this needs no engine."""
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import yaml
@@ -44,7 +47,7 @@ def test_every_service_is_confined_and_limited(name: str) -> None:
     assert {"max-size", "max-file"} <= set(service["logging"]["options"])
     assert {"cpus", "memory", "pids"} <= set(service["deploy"]["resources"]["limits"])
     assert service["restart"] == ("no" if name in ONE_SHOT else "unless-stopped")
-    assert re.search(r"^\$\{IMAGE:-payflow:local\}$|:v?\d+\.\d+\.?\d*(-\w+)?$", service["image"]), service["image"]
+    assert re.search(r"^\$\{IMAGE:-payflow:local\}$|:v?\d+\.\d+\.?\d*(-\w+)?(@sha256:[0-9a-f]{64})?$", service["image"])
     assert not any(":/var/run/docker.sock" in str(volume) for volume in service.get("volumes", []))
 
 
@@ -115,3 +118,42 @@ def test_a_library_without_a_known_licence_stops_the_bill_of_materials() -> None
         sbom.licence("left-pad")
     assert sbom.licence("postgresql-17") == [{"license": {"id": "PostgreSQL"}}]
     assert sbom.licence("gcc-14") == [{"expression": "GPL-3.0-or-later WITH GCC-exception-3.1"}]
+
+
+DIGEST = "sha256:" + "0123456789abcdef" * 4
+
+
+def copy_of_checkout(folder: Path, docker: str) -> Path:
+    """The files that are pinned, with a `docker` that says what the test wants."""
+    for name in ("scripts/pin_images.py", "Dockerfile", "docker-compose.yml"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        shutil.copy(TOP / name, folder / name)
+    (folder / "docker").write_text(f"#!/bin/sh\n{docker}\n")
+    (folder / "docker").chmod(0o755)
+    return folder
+
+
+def pin(folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([folder / "scripts" / "pin_images.py"], check=False, capture_output=True, text=True,
+                          env=os.environ | {"PATH": f"{folder}:{os.environ['PATH']}"})
+
+
+def test_pinning_adds_the_registrys_digest_and_twice_is_once(tmp_path: Path) -> None:
+    folder = copy_of_checkout(tmp_path, f"echo {DIGEST}")
+    assert pin(folder).returncode == 0
+    once = (folder / "docker-compose.yml").read_text()
+    assert (folder / "Dockerfile").read_text().count(f"-slim@{DIGEST} AS build") == 1
+    images = [service["image"] for service in yaml.safe_load(once)["services"].values()]
+    assert all(image.endswith(f"@{DIGEST}") or image == "${IMAGE:-payflow:local}" for image in images), images
+    assert "FROM scratch\n" in (folder / "Dockerfile").read_text()
+    assert pin(folder).returncode == 0
+    assert (folder / "docker-compose.yml").read_text() == once
+
+
+@pytest.mark.parametrize("docker", ["echo 'no such host' >&2; exit 1", "echo sha256:short", "true"])
+def test_without_an_answer_nothing_is_pinned(tmp_path: Path, docker: str) -> None:
+    folder = copy_of_checkout(tmp_path, docker)
+    done = pin(folder)
+    assert done.returncode == 1 and "no digest" in done.stderr
+    for name in ("Dockerfile", "docker-compose.yml"):
+        assert (folder / name).read_text() == (TOP / name).read_text()
