@@ -21,6 +21,7 @@
 #define PROBE_US 1000000   /* an idle connection is tried this often */
 #define STALL_US 1000000   /* silent this long after it was found slow, the connection is given up */
 #define COMMANDS_MAX (SLOTS_MAX + 2) /* each has a check of its own, but for a probe and a log-in */
+#define LATE_MAX 8                   /* replies in a row that came too late for their callers */
 #define STOP_LIMIT_S 2
 
 /* A command under way: checks of one subject, or a probe with none. Replies come in the order of the
@@ -45,6 +46,7 @@ struct shared {
     size_t oldest, count;
     struct command groups[SLOTS_MAX]; /* to be sent */
     bool change_logged;               /* the present state of `up` */
+    int late;                         /* replies in a row that came too late for their callers */
     int64_t slow_us;                  /* a reply that takes longer closes the intake */
     int64_t backoff_us;
     int64_t try_us;   /* not before this is anything tried on a Redis that failed */
@@ -58,6 +60,7 @@ static const struct gcra probe_gcra = {.interval = 1, .tolerance = 1};
 /* --- what is known of Redis --- */
 
 static void now_up(struct shared *shared) {
+    shared->late = 0;
     shared->up_since_us = clock_monotonic_us();
     shared->heard_us = shared->up_since_us;
     atomic_store(&shared->up, true);
@@ -236,6 +239,23 @@ static void answer_checks(struct shared *shared, const struct command *command, 
     }
 }
 
+/* Opens or closes the intake by how long a reply took. */
+static void judge_time(struct shared *shared, const struct command *command) {
+    bool in_time = shared->heard_us - command->sent_us <= shared->settings->redis_timeout_ms * 1000;
+    shared->late = in_time ? 0 : shared->late + 1;
+    if (atomic_load(&shared->up)) {
+        if (shared->late >= LATE_MAX) {
+            now_down(shared, "it is too slow");
+        }
+    } else if (command->first == NULL) { /* the probe after a slow time */
+        if (in_time) {
+            now_up(shared);
+        } else {
+            now_down(shared, "it is too slow");
+        }
+    }
+}
+
 /* Handles one reply; false, with the reason, if Redis can't be used. */
 static bool handle_reply(struct shared *shared, const redisReply *reply, const char **why) {
     int64_t granted = 0;
@@ -258,13 +278,7 @@ static bool handle_reply(struct shared *shared, const redisReply *reply, const c
         return false;
     }
     answer_checks(shared, &command, granted, debt);
-    if (!atomic_load(&shared->up) && command.first == NULL) { /* the probe after a slow time */
-        if (shared->heard_us - command.sent_us <= shared->slow_us) {
-            now_up(shared);
-        } else {
-            now_down(shared, "slow");
-        }
-    }
+    judge_time(shared, &command);
     return true;
 }
 

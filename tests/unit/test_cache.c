@@ -311,6 +311,34 @@ START_TEST(a_late_reply_is_nobody_elses) {
 }
 END_TEST
 
+/* Too late for every caller, but never silent for so long that the connection is found dead. */
+static bool play_slow(int socket, int number, char *const *words, int count) {
+    if (number > 0) {
+        clock_sleep_ms(TIMEOUT_MS * 5 / 4);
+    }
+    return play_granting(socket, number, words, count);
+}
+
+START_TEST(slow_is_as_good_as_gone) {
+    struct fake fake;
+    struct settings settings;
+    char url[64];
+    fake_start(&fake, play_slow);
+    struct cache *cache = start_on(&settings, url, sizeof url, fake.port);
+    wait_state(cache, CACHE_UP);
+    for (int i = 0; i < 20 && cache_state(cache) == CACHE_UP; i++) {
+        ck_assert_int_eq(from_redis(cache, 1), 0);
+        clock_sleep_ms(TIMEOUT_MS / 2);
+    }
+    ck_assert_int_eq(cache_state(cache), CACHE_DEGRADED);
+    clock_sleep_ms(TIMEOUT_MS * 4); /* probes are as late, and change nothing */
+    ck_assert_int_eq(cache_state(cache), CACHE_DEGRADED);
+    ck_assert_int_eq(from_redis(cache, 1000), 0);
+    cache_stop(cache);
+    fake_stop(&fake);
+}
+END_TEST
+
 static bool play_full(int socket, int number, char *const *words, int count) {
     return number < 3 ? play_granting(socket, number, words, count)
                       : say(socket, "-OOM command not allowed when used memory > 'maxmemory'.\r\n");
@@ -405,6 +433,7 @@ Suite *cache_suite(void) {
     tcase_add_test(cases, it_answers);
     tcase_add_test(cases, it_has_forgotten_the_script);
     tcase_add_test(cases, a_late_reply_is_nobody_elses);
+    tcase_add_test(cases, slow_is_as_good_as_gone);
     tcase_add_loop_test(cases, whatever_it_says_requests_are_answered_and_it_is_used_again, 0, 3);
     tcase_add_test(cases, many_threads_while_it_answers_late_and_hangs_up);
     suite_add_tcase(suite, cases);
