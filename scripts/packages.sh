@@ -22,7 +22,7 @@ declare -A goals=(
     [fuzz]="${build[*]} clang libclang-rt-dev"
     [analyze]="${build[*]} clang"
     [chaos]="${build[*]} faketime postgresql python3-psycopg2 redis-tools"
-    [alerts]="${build[*]} curl jq postgresql python3-psycopg2 python3-pytest redis-tools"
+    [alerts]="${build[*]} curl jq postgresql prometheus prometheus-alertmanager python3-psycopg2 python3-pytest redis-tools"
     [arm64]="${build[*]} gcc-aarch64-linux-gnu"
     [infra]="git make python3 python3-pip python3-psycopg2 python3-pytest python3-venv python3-yaml"
 )

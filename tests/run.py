@@ -94,10 +94,6 @@ def rehearsal_builds() -> None:
     subprocess.run(["make", "-s", "build/rehearsal/expand/payflow", "build/rehearsal/broken/payflow"], cwd=TOP, check=True)
 
 
-def prometheus_tools() -> None:
-    subprocess.run([TOP / "scripts" / "prometheus.sh"], check=True)
-
-
 def suites() -> list[Suite]:
     """All there is to run, in its order. A later part of the project adds its suites here."""
     gcovr = ["gcovr", "--root", ".", "--filter", "src/", "--object-directory", "build/cov/obj",
@@ -129,7 +125,7 @@ def suites() -> list[Suite]:
         pytest("cloud", "tests/cloud", goal="rest"),
         pytest("pipeline", "tests/pipeline", goal="rest"),
         pytest("rehearsal", "tests/rehearsal", goal="rest", limit_s=1500, before=rehearsal_builds),
-        pytest("alerts", "tests/ops", goal="rest", before=prometheus_tools),
+        pytest("alerts", "tests/ops", goal="rest"),
         check("drill", "rest", "make", "-s", "drill", limit_s=300),
         check("reproducible", "rest", "make", "reproducible"),
         check("arm64", "rest", "make", "arm64-check"),
