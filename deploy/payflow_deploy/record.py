@@ -1,9 +1,11 @@
 """What happened, for people as it happens and as a file for those who come later."""
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +27,18 @@ class Record:
         self.write()
 
     def write(self) -> None:
+        """A full disk must not keep the traffic from going back, nor must a terminal that is gone."""
         new = self.path.with_suffix(".new")
-        new.write_text(json.dumps(self.data, indent=2) + "\n")
-        os.replace(new, self.path)
+        with contextlib.suppress(OSError):
+            new.write_text(json.dumps(self.data, indent=2) + "\n")
+            os.replace(new, self.path)
 
     def say(self, message: str, **facts: Any) -> None:
         at = now()
-        print(f"{at[11:19]} {self.data['command']}: {message}", flush=True)
+        try:
+            print(f"{at[11:19]} {self.data['command']}: {message}", flush=True)
+        except OSError:
+            sys.stdout = open(os.devnull, "w")
         self.data["events"].append({"at": at, "message": message, **facts})
         self.write()
 

@@ -29,7 +29,7 @@ def roll_back(gcloud: Gcloud, named: str | None, limit_s: float) -> str:
         raise Failure("there is no such service")
     revision = choose(service, named)
     remove = [CANDIDATE] if service.tagged(CANDIDATE) else None
-    settle(gcloud, lambda: gcloud.traffic({revision: 100}, remove=remove), lambda s: s.sole() == revision, limit_s)
+    settle(gcloud, lambda: gcloud.traffic({revision: 100}, remove=remove), lambda s: s.sole() == revision, min(limit_s, 120))
     return revision
 
 

@@ -164,7 +164,15 @@ class Rollout:
             if time.monotonic() - self.begun_s > self.environment.limit_s:
                 raise Failure(f"at {percent} % after {self.environment.limit_s:g} s, the limit for a whole rollout")
             if action is Action.SYNTHESIZE:
-                self.smoke(math.ceil(self.environment.limits.requests / REQUESTS_A_ROUND))
+                self.synthesize(step)
+
+    def synthesize(self, step: Step) -> None:
+        """Requests of our own. The metrics judge their answers with all others; one that failed ends the job too early."""
+        try:
+            self.smoke(math.ceil(self.environment.limits.requests / REQUESTS_A_ROUND))
+        except Failure as failure:
+            self.say(f"not all of our own requests went well: {failure}")
+            step.synthesized = False
 
     def look(self, elapsed_s: float) -> Verdict:
         assert self.candidate is not None and self.stable is not None
@@ -194,7 +202,7 @@ class Rollout:
         if service is None or (self.expected and service.shares() not in self.expected):
             raise HandsOff(f"somebody else moved the traffic to {service.describe() if service else 'nothing'}; it stays so")
 
-    def undo(self) -> str:
+    def undo(self, hands_off: bool) -> str:
         """Returns, with who has the traffic, when the service says that it is where it was; raises Failure if it never does."""
         if self.stable is None:
             return "nothing was moved" if self.candidate is None else "there was no revision to go back to"
@@ -202,8 +210,8 @@ class Rollout:
             service = self.gcloud.service()
         except Failure:
             service = None  # no connection: back_to goes on trying
-        if service is not None and self.expected and service.shares() not in self.expected:
-            self.say(f"somebody else moved the traffic to {service.describe()}; it stays so")
+        if service is not None and service.shares() not in self.expected and \
+                (hands_off or not service.shares().get(self.candidate or "")):
             if service.tagged(CANDIDATE) is not None:
                 settle(self.gcloud, lambda: self.gcloud.traffic({}, remove=[CANDIDATE]),
                        lambda s: s.tagged(CANDIDATE) is None, self.environment.undo_s)
@@ -213,13 +221,18 @@ class Rollout:
         return f"{self.stable} has all traffic"
 
     def back_to(self, stable: str, former: str | None) -> Service:
-        """All traffic to `stable`, no candidate, and `previous` where it was."""
+        """All traffic to `stable`, no candidate; and `previous` where it was, if that still can be."""
         def change() -> None:
             now = self.gcloud.service()
-            tagged = now is None or now.tagged(CANDIDATE) is not None
-            tags = {PREVIOUS: former} if former and now and now.tagged(PREVIOUS) != former else None
-            self.gcloud.traffic({stable: 100}, tags, [CANDIDATE] if tagged else None)
-        return settle(self.gcloud, change, lambda s: is_back(s, stable), self.environment.undo_s)
+            self.gcloud.traffic({stable: 100}, remove=[CANDIDATE] if now is None or now.tagged(CANDIDATE) else None)
+        service = settle(self.gcloud, change, lambda s: is_back(s, stable), self.environment.undo_s)
+        previous = service.tagged(PREVIOUS)
+        if former and (previous is None or previous.revision != former):
+            try:
+                self.gcloud.traffic({}, {PREVIOUS: former})
+            except Failure as failure:
+                self.say(f"the traffic is back, but the tag `{PREVIOUS}` is not: {failure}")
+        return service
 
 
 def is_back(service: Service, stable: str) -> bool:
@@ -248,7 +261,7 @@ def execute(rollout: Rollout) -> int:
         record.set(reason=why)
         record.say(f"FAILED: {why}")
         try:
-            state = rollout.undo()
+            state = rollout.undo(isinstance(error, HandsOff))
         except Failure as lost:
             record.end("lost", f"THE TRAFFIC COULD NOT BE TAKEN BACK: {lost}. Look at deploy/status and use deploy/rollback.")
             return EXIT_LOST

@@ -62,7 +62,7 @@ class Front:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        self.thread = threading.Thread(target=self.loop.run_forever, name="front")
+        self.thread = threading.Thread(target=self.loop.run_forever, name="front", daemon=True)
         self.thread.start()
 
     def listen(self, choose: Choose) -> int:

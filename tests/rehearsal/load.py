@@ -35,7 +35,7 @@ class Load:
         self.pause_s = CALLERS / rate
         self.seen = Seen()
         self.ending = threading.Event()
-        self.thread = threading.Thread(target=lambda: asyncio.run(self.all()), name="load")
+        self.thread = threading.Thread(target=lambda: asyncio.run(self.all()), name="load", daemon=True)
 
     def __enter__(self) -> Self:
         self.thread.start()

@@ -262,7 +262,8 @@ class CloudRun:
         self.stopping = threading.Event()
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
         self.port: int = self.server.server_port
-        self.threads = [threading.Thread(target=self.server.serve_forever, args=(0.1,)), threading.Thread(target=self.observe)]
+        self.threads = [threading.Thread(target=self.server.serve_forever, args=(0.1,), daemon=True),
+                        threading.Thread(target=self.observe, daemon=True)]
         for thread in self.threads:
             thread.start()
 

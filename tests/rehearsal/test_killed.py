@@ -70,6 +70,15 @@ def test_signals_undo_it(world: World) -> None:
     assert load.seen.failures.total() == 0, str(load.seen)
 
 
+def test_a_terminal_that_is_gone_does_not_stop_the_way_back(world: World) -> None:
+    program = start(world, world.good, "5 %: ", bake_s=3.0)
+    assert program.stdout is not None
+    program.stdout.close()
+    program.send_signal(signal.SIGHUP)
+    assert program.wait(120) == 1
+    assert world.shares() == {world.stable: 100} and "candidate" not in world.tags()
+
+
 def test_after_a_lost_connection_it_is_undone(world: World) -> None:
     with world.load(40) as load:
         program = start(world, world.good, "5 %: ", command_s=10.0)
