@@ -72,7 +72,8 @@ def test_every_201_is_there_once_and_every_key_has_one_payment(folder: Folder, t
     redis = Redis(folder).start()
     proxy = Proxy(postgres.port, postgres=True)
     database = postgres.database()
-    server = Server(folder, database, redis, DB_PORT=str(proxy.port), DB_SSLMODE="disable", RATE_LIMIT="100000000")
+    server = Server(folder, database, redis, DB_PORT=str(proxy.port), DB_SSLMODE="disable",
+                    RATE_LIMIT="1000000", RATE_BURST="100000")
     server.migrate().start()
 
     def at_commits(act: Act, every: int) -> Callable[[int], Act]:
