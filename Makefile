@@ -167,6 +167,13 @@ security-tools: ## builds the pinned scanners and cosign: minutes, and not part 
 pipeline: packages-pipeline tools ## the tests of the pipeline's scripts
 	@$(PYTHON) tests/run.py pipeline
 .PHONY: infra tools-infra tf-docs tf-lock
+test-rest: packages-contract tools-contract
+contract: packages-contract tools-contract ## the contract: schemathesis with and without a key, /docs in a browser
+	@$(MAKE) --no-print-directory build
+	@$(PYTHON) tests/run.py contract
+tools-contract:
+	@scripts/tools.sh contract
+.PHONY: contract tools-contract
 test-rest: packages-infra tools-infra
 infra: packages-infra tools-infra ## Terraform: format, validity, tests, plans without a cloud, policies, scanners, READMEs
 	@$(PYTHON) tests/run.py infra; status=$$?; cat build/reports/infra.txt; exit $$status

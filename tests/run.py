@@ -123,6 +123,7 @@ def suites() -> list[Suite]:
         check("secrets", "lint", "make", "-s", "secrets"),
         pytest("docs", "tests/docs", goal="rest"),
         pytest("cloud", "tests/cloud", goal="rest"),
+        pytest("contract", "tests/contract", goal="rest"),
         pytest("pipeline", "tests/pipeline", goal="rest"),
         pytest("rehearsal", "tests/rehearsal", goal="rest", limit_s=1500, before=rehearsal_builds),
         pytest("alerts", "tests/ops", goal="rest"),

@@ -134,6 +134,7 @@ static const struct {
 } methods[] = {
     {"GET", HTTP_GET}, {"POST", HTTP_POST}, {"HEAD", HTTP_HEAD}, {"OPTIONS", HTTP_OPTIONS},
     {"PUT", 0},        {"DELETE", 0},       {"PATCH", 0},        {"TRACE", 0},
+    {"QUERY", 0},
 };
 
 /* Methods are case-sensitive. One that is not in the table is answered 501 later, once the head is known to

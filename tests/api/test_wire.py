@@ -353,6 +353,7 @@ ROUTED = [
     ("delete", b"DELETE /api/v1/payments HTTP/1.1\r\nHost: x\r\n\r\n", 405, "GET, HEAD, POST, OPTIONS"),
     ("patch", b"PATCH /api/v1/payments/x HTTP/1.1\r\nHost: x\r\n\r\n", 405, "GET, HEAD, OPTIONS"),
     ("trace", b"TRACE /health HTTP/1.1\r\nHost: x\r\n\r\n", 405, "GET, HEAD, OPTIONS"),
+    ("query", b"QUERY /health HTTP/1.1\r\nHost: x\r\n\r\n", 405, "GET, HEAD, OPTIONS"),
     ("put_to_nowhere", b"PUT /nope HTTP/1.1\r\nHost: x\r\n\r\n", 404, None),
     ("connect", b"CONNECT x:443 HTTP/1.1\r\nHost: x:443\r\n\r\n", 501, None),
     ("method_lower_case", b"get /health HTTP/1.1\r\nHost: x\r\n\r\n", 501, None),

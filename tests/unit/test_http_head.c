@@ -79,7 +79,8 @@ START_TEST(one_empty_line_may_come_first) {
 END_TEST
 
 START_TEST(methods_are_known_or_not) {
-    static const char *const known[] = {"GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"};
+    static const char *const known[] = {"GET",    "POST",  "HEAD",  "OPTIONS", "PUT",
+                                        "DELETE", "PATCH", "TRACE", "QUERY"};
     static const char *const unknown[] = {"get", "Get", "BREW",  "GETS",
                                           "GE",  "PRI", "G-E_T", "AAAAAAAAAAAAAAAAAAAAAAAA"};
     char text[100];
