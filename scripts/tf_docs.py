@@ -112,7 +112,7 @@ def readme(folder: Path) -> str:
 
 def folders() -> list[Path]:
     tf = TOP / "tf"
-    found = [tf / "bootstrap", *sorted(tf.glob("modules/*")), *sorted(tf.glob("environments/*/"))]
+    found = [tf / "bootstrap", *sorted(tf.glob("modules/*")), *sorted(tf.glob("environments/[a-z]*/"))]
     return [folder for folder in found if all((folder / f"{name}.tf").is_file() for name in ("main", "variables", "outputs"))]
 
 

@@ -50,7 +50,7 @@ def test_no_rule_is_off_without_a_reason() -> None:
 def test_tflint(terraform: Terraform, folder: str) -> None:
     program = shutil.which("tflint") or shutil.which(str(TOP / "build" / "tools" / "bin" / "tflint"))
     if program is None:
-        pytest.skip("tflint is not installed: the pipeline has it")
+        pytest.skip("tflint is not there: make security-tools builds it")
     done = subprocess.run([program, f"--chdir={terraform.top / folder}", f"--config={TOP / 'tf' / '.tflint.hcl'}", "--format=compact"],
                           check=False, capture_output=True, text=True, env=terraform.environment)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -1,1 +1,1 @@
-../main.tf
+../.common/main.tf

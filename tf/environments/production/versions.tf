@@ -1,1 +1,1 @@
-../versions.tf
+../.common/versions.tf

@@ -1,4 +1,4 @@
-# An environment: the same for development, staging and production, whose folders link to this file. What differs is in
+# An environment: the same for development, staging and production, whose folders link to these files. What differs is in
 # each folder's terraform.tfvars. Nothing here reads an API while planning.
 
 provider "google" {
