@@ -111,17 +111,18 @@ class Bench:
         self.sweeps: dict[str, dict[int, float]] = {}
         self.results: list[dict] = []
         self.run = 0
+        self.concurrency = 128  # PayFlow's: the default, or what the connections need
 
     def clear(self) -> None:
         self.database.sql("TRUNCATE payments, idempotency_keys, events, refunds")
         self.database.sql("CHECKPOINT")
 
-    def payflow(self, **settings: str) -> Server:
-        return Server(self.folder, self.database, binary=BINARY, **settings).start()
+    def payflow(self) -> Server:
+        return Server(self.folder, self.database, binary=BINARY, MAX_CONCURRENCY=str(self.concurrency)).start()
 
     def limited(self) -> Server:
-        return Server(self.folder, self.database, self.redis, binary=BINARY, PAYFLOW_AUTH="on", RATE_LIMIT="100000000",
-                      RATE_BURST="100000").start()
+        return Server(self.folder, self.database, self.redis, binary=BINARY, MAX_CONCURRENCY=str(self.concurrency),
+                      PAYFLOW_AUTH="on", RATE_LIMIT="100000000", RATE_BURST="100000").start()
 
     def twin(self, name: str, pool: int) -> Twin:
         command = {"express": ["node", str(BUILD / "express" / "app.js")], "go": [str(BUILD / "go-twin")]}[name]
@@ -212,6 +213,7 @@ class Bench:
 
     def create(self) -> None:
         for connections in CONNECTIONS:
+            self.concurrency = max(128, min(connections, 1000))
             for _ in range(ROUNDS):
                 for contestant in self.contestants():
                     self.clear()
@@ -225,6 +227,7 @@ class Bench:
                     self.pgbench("pgbench-batch", "pgbench_batch.sql", 2, 64)
 
     def reads(self) -> None:
+        self.concurrency = 128
         self.clear()
         with self.running(self.contestants()[0]) as server:
             self.load(server.port, 64, "create", [], 3, {})
