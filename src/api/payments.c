@@ -33,22 +33,37 @@ static void give_identity(struct payment *payment, bool livemode) {
     id_make(ID_PAYMENT, payment->created_at_ms, random, payment->id);
 }
 
-/* A payment on its way into the store. */
-struct creation {
+/* A request whose answer the store's thread may send. */
+struct asked {
     const struct http_request *request;
     struct http_response *response;
+    bool answered; /* by that thread */
+};
+
+static void answer_now(struct asked *asked) {
+    http_answer_now(asked->request);
+    asked->answered = true;
+}
+
+static void wait_next(void *context) {
+    const struct asked *asked = context;
+    http_wait_next(asked->request);
+}
+
+/* A payment on its way into the store. */
+struct creation {
+    struct asked asked; /* first: see wait_next */
     struct record record;
     struct caller caller;
     const struct currency *currency;
-    bool answered; /* by the thread that committed it */
 };
 
 static void answer_creation(struct creation *creation, enum store_result result) {
     const struct payment *payment = &creation->record.payment;
     if (result == STORE_OK || result == STORE_REPLAYED) {
-        answer_created(creation->response, payment, result == STORE_REPLAYED);
+        answer_created(creation->asked.response, payment, result == STORE_REPLAYED);
     } else {
-        api_store_problem(creation->request, creation->response, result,
+        api_store_problem(creation->asked.request, creation->asked.response, result,
                           result == STORE_UNKNOWN ? payment->id : NULL, NULL);
     }
     metrics_payment(api_outcome(result, OUTCOME_CREATED), creation->currency->code,
@@ -58,18 +73,12 @@ static void answer_creation(struct creation *creation, enum store_result result)
 static void creation_done(void *context, enum store_result result) {
     struct creation *creation = context;
     answer_creation(creation, result);
-    http_answer_now(creation->request);
-    creation->answered = true;
-}
-
-static void creation_wait(void *context) {
-    const struct creation *creation = context;
-    http_wait_next(creation->request);
+    answer_now(&creation->asked);
 }
 
 void api_payment_create(const struct http_request *request, struct http_response *response, void *context) {
     struct api *api = context;
-    struct creation creation = {.request = request, .response = response};
+    struct creation creation = {.asked = {.request = request, .response = response}};
     struct payment_draft draft;
     struct problem problem;
     struct idempotency key;
@@ -89,36 +98,58 @@ void api_payment_create(const struct http_request *request, struct http_response
         payment_draft_fingerprint(&draft, key.fingerprint);
     }
     give_identity(&creation.record.payment, creation.caller.livemode);
-    const struct store_early early = {creation_done, creation_wait, &creation};
+    const struct store_early early = {creation_done, wait_next, &creation};
     enum store_result result =
         store_create(api->store, &creation.caller, &key, request->deadline_us, &early, &creation.record);
-    if (!creation.answered) {
+    if (!creation.asked.answered) {
         answer_creation(&creation, result);
     }
     record_free(&creation.record);
     payment_draft_free(&draft);
 }
 
+/* A payment on its way out of the store. */
+struct look_up {
+    struct asked asked; /* first: see wait_next */
+    struct record record;
+};
+
+static void answer_look_up(struct look_up *look_up, enum store_result result) {
+    const struct payment *payment = &look_up->record.payment;
+    struct http_response *response = look_up->asked.response;
+    if (result == STORE_OK) {
+        response->status = 200;
+        snprintf(response->object_id, sizeof response->object_id, "%s", payment->id);
+        payment_write(payment, &response->body);
+    } else {
+        api_store_problem(look_up->asked.request, response, result, NULL, NULL);
+    }
+}
+
+static void look_up_done(void *context, enum store_result result) {
+    struct look_up *look_up = context;
+    answer_look_up(look_up, result);
+    answer_now(&look_up->asked);
+}
+
 void api_payment_get(const struct http_request *request, struct http_response *response, void *context) {
     struct api *api = context;
-    struct record record = {.memory = NULL};
+    struct look_up look_up = {.asked = {.request = request, .response = response}};
     struct api_key api_key;
     struct caller caller;
     char id[ID_SIZE];
     if (!access_check(api, request, response, SCOPE_PAYMENTS_READ, &caller, &api_key)) {
         return;
     }
-    enum store_result result = api_payment_id(request, id)
-                                   ? store_get(api->store, &caller, id, request->deadline_us, &record)
-                                   : STORE_NOT_FOUND;
-    if (result == STORE_OK) {
-        response->status = 200;
-        snprintf(response->object_id, sizeof response->object_id, "%s", record.payment.id);
-        payment_write(&record.payment, &response->body);
-    } else {
-        api_store_problem(request, response, result, NULL, NULL);
+    const struct store_early early = {look_up_done, wait_next, &look_up};
+    enum store_result result =
+        api_payment_id(request, id)
+            ? store_get(api->store, &caller, id, request->deadline_us, &early, &look_up.record)
+            : STORE_NOT_FOUND;
+    if (!look_up.asked.answered) {
+        answer_look_up(&look_up, result);
     }
-    record_free(&record);
+    record_free(&look_up.record);
 }
 
 /* What a list's query says, and which names it has said already. */

@@ -46,7 +46,7 @@ static bool read_amount(struct api *api, const struct http_request *request, str
     if (!asked->has_amount) {
         return true;
     }
-    enum store_result result = store_get(api->store, caller, id, request->deadline_us, &record);
+    enum store_result result = store_get(api->store, caller, id, request->deadline_us, NULL, &record);
     if (result != STORE_OK) {
         api_store_problem(request, response, result, NULL, NULL);
         return false;

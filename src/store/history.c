@@ -84,7 +84,7 @@ static enum store_result ask(struct store *store, struct query *query, int64_t d
         sem_destroy(&query->op.done);
         return result;
     }
-    return op_wait(&query->op, NULL);
+    return op_wait(&query->op);
 }
 
 static void copy_id(char out[ID_SIZE], const PGresult *result, int row, int column) {

@@ -26,6 +26,9 @@ void op_finish(struct op *op, enum store_result result) {
     if (op->on_finish != NULL) {
         op->on_finish(op);
     }
+    if (op->early != NULL) {
+        op->early->done(op->early->context, result);
+    }
     if (atomic_exchange(&op->progress, OP_FINISHED) == OP_AWAITED) {
         sem_post(&op->done);
     }
@@ -152,10 +155,10 @@ enum store_result op_sleep(struct op *op) {
     return result_of(op);
 }
 
-enum store_result op_wait(struct op *op, const struct store_early *early) {
+enum store_result op_wait(struct op *op) {
     int64_t until_us = op->deadline_us;
-    if (early != NULL) {
-        early->wait(early->context);
+    if (op->early != NULL) {
+        op->early->wait(op->early->context);
     }
     bool sleeping = must_sleep(op);
     while (sleeping) {

@@ -45,8 +45,10 @@ struct op {
     bool sent;      /* it was sent and its fate is not known: it may have been done */
     bool contended; /* a lock that it needs was held by somebody else */
     enum store_result result;
-    /* Called by op_finish, on the thread that has the result, while the caller still waits; or NULL. */
+    /* Both, unless NULL, come into their own in op_finish: on the thread that has the result, while the
+     * caller waits. */
     void (*on_finish)(struct op *op);
+    const struct store_early *early;
     _Atomic enum op_progress progress; /* carries the caller's view of what the thread wrote */
     sem_t done;                        /* posted if the caller sleeps */
 };
@@ -95,9 +97,8 @@ MUST_CHECK enum store_result lane_submit(struct lane *lane, struct op *op);
  * callers. */
 void lane_pass(struct lane *lane, struct op *op, bool first);
 
-/* Waits until the operation is finished, or takes it back at its deadline. Returns its result. With `early`,
- * its wait() comes before sleeping. */
-enum store_result op_wait(struct op *op, const struct store_early *early);
+/* Waits until the operation is finished, or takes it back at its deadline. Returns its result. */
+enum store_result op_wait(struct op *op);
 
 /* Sleeps until the operation is finished, which the caller knows to be bounded. Returns its result. */
 enum store_result op_sleep(struct op *op);

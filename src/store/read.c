@@ -169,13 +169,14 @@ static enum store_result ask(struct store *store, struct op *op) {
         sem_destroy(&op->done);
         return result;
     }
-    return op_wait(op, NULL);
+    return op_wait(op);
 }
 
 enum store_result store_get(struct store *store, const struct caller *caller, const char *id,
-                            int64_t deadline_us, struct record *record) {
+                            int64_t deadline_us, const struct store_early *early, struct record *record) {
     struct get get = {.caller = caller, .id = id, .record = record};
     op_init(&get.op, &get_kind, deadline_us);
+    get.op.early = early;
     return ask(store, &get.op);
 }
 

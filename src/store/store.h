@@ -110,9 +110,10 @@ MUST_CHECK enum store_result store_step(struct store *store, const struct caller
                                         const struct idempotency *key, const struct step_request *request,
                                         int64_t deadline_us, struct record *record);
 
-/* Reads one payment of the caller's account and mode. */
+/* Reads one payment of the caller's account and mode. early: may be NULL. */
 MUST_CHECK enum store_result store_get(struct store *store, const struct caller *caller, const char *id,
-                                       int64_t deadline_us, struct record *record);
+                                       int64_t deadline_us, const struct store_early *early,
+                                       struct record *record);
 
 #define LIST_LIMIT_MAX 100
 

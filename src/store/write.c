@@ -100,24 +100,21 @@ static void finish_followers(struct store *store, struct write *leader) {
     }
 }
 
-/* On the thread that has the result. The caller may be a while: it waits for its client's next request, too.
- */
+/* The caller itself may be a while: it waits for its client's next request, too. */
 static void leader_finished(struct op *op) {
     struct write *write = write_of(op);
     if (write->key->present) {
         finish_followers(write->store, write);
     }
-    if (write->early != NULL) {
-        write->early->done(write->early->context, op->result);
-    }
 }
 
 static enum store_result lead(struct store *store, struct write *write) {
     write->op.on_finish = leader_finished;
+    write->op.early = write->early;
     bool suspect = write->key->present && keymap_is_suspect(&store->keys, &write->keyed);
     enum store_result result = lane_submit(suspect ? &store->quarantine : &store->writers, &write->op);
     if (result == STORE_OK) {
-        result = op_wait(&write->op, write->early);
+        result = op_wait(&write->op);
     } else {
         write->op.result = result;
         sem_destroy(&write->op.done);
