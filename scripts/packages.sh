@@ -25,7 +25,7 @@ declare -A goals=(
     [chaos]="${build[*]} faketime postgresql python3-psycopg2 redis-tools"
     [alerts]="${build[*]} curl jq postgresql prometheus prometheus-alertmanager python3-psycopg2 python3-pytest redis-tools"
     [arm64]="${build[*]} gcc-aarch64-linux-gnu"
-    [infra]="git make python3 python3-pip python3-psycopg2 python3-pytest python3-venv python3-yaml"
+    [infra]="git make postgresql python3 python3-pip python3-psycopg2 python3-pytest python3-venv python3-yaml"
 )
 
 # Those of the names that are not installed.
