@@ -11,7 +11,8 @@ export MONITORING=${MONITORING:-https://monitoring.googleapis.com}
 
 # promql EXPRESSION: what Cloud Monitoring says now, a line a series. "payflow" is this environment's service.
 promql() {
-    curl -fsS -H "Authorization: Bearer $(gcloud auth print-access-token)" --data-urlencode "query=${1//\"payflow\"/\"$SERVICE\"}" \
+    TOKEN=${TOKEN:-$(gcloud auth print-access-token)} # for an hour
+    curl -fsS -H "Authorization: Bearer $TOKEN" --data-urlencode "query=${1//\"payflow\"/\"$SERVICE\"}" \
         "$MONITORING/v1/projects/$PROJECT/location/global/prometheus/api/v1/query" |
         jq -r '.data.result[] | "\(.value[1])\t\(.metric)"'
 }

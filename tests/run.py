@@ -126,7 +126,7 @@ def suites() -> list[Suite]:
         pytest("contract", "tests/contract", goal="rest"),
         pytest("pipeline", "tests/pipeline", goal="rest"),
         pytest("rehearsal", "tests/rehearsal", goal="rest", limit_s=1500, before=rehearsal_builds),
-        pytest("alerts", "tests/ops", goal="rest"),
+        pytest("alerts", "tests/ops", goal="rest", limit_s=900),
         check("drill", "rest", "make", "-s", "drill", limit_s=300),
         check("reproducible", "rest", "make", "reproducible"),
         check("arm64", "rest", "make", "arm64-check"),

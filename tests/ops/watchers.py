@@ -1,6 +1,7 @@
 """Prometheus and Alertmanager as processes of a test, with the repository's own configuration, and a receiver."""
 from __future__ import annotations
 
+import contextlib
 import http.server
 import json
 import threading
@@ -12,6 +13,7 @@ from typing import Any
 import yaml
 from rules import LOCAL, TOP, shrunk_file
 from servers import Folder, Process
+
 
 class Receiver:
     """Takes Alertmanager's webhooks: (receiver, status, alert's name) in their order."""
@@ -91,6 +93,12 @@ class Prometheus(Process):
                      "--rules.alert.resend-delay=1s", "--log.level=warn"])
         self.wait_up()
         return self
+
+    def is_up(self) -> bool:
+        with contextlib.suppress(OSError):
+            urllib.request.urlopen(f"http://127.0.0.1:{self.port}{self.prefix}/-/ready", timeout=2).close()
+            return True
+        return False
 
     def ask(self, path: str, **parameters: object) -> Any:
         url = f"http://127.0.0.1:{self.port}{self.prefix}/api/v1/{path}?{urllib.parse.urlencode(parameters)}"
