@@ -7,7 +7,7 @@ mock_provider "google" {
     }
   }
   mock_resource "google_compute_address" {
-    defaults = { address = "10.10.1.5" }
+    defaults = { id = "projects/payflow-test/regions/europe-west1/addresses/payflow-test-database", address = "10.10.1.5" }
   }
 }
 

@@ -1,4 +1,12 @@
+# What the cloud would fill in looks like what it fills in: the provider checks it where it is used.
 mock_provider "google" {
+  mock_resource "google_service_account" {
+    defaults = {
+      name   = "projects/payflow-test/serviceAccounts/account@payflow-test.iam.gserviceaccount.com"
+      email  = "account@payflow-test.iam.gserviceaccount.com"
+      member = "serviceAccount:account@payflow-test.iam.gserviceaccount.com"
+    }
+  }
   mock_resource "google_iam_workload_identity_pool" {
     defaults = { name = "projects/123/locations/global/workloadIdentityPools/payflow-circleci" }
   }

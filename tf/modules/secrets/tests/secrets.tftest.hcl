@@ -1,4 +1,8 @@
-mock_provider "google" {}
+mock_provider "google" {
+  mock_resource "google_secret_manager_secret" {
+    defaults = { id = "projects/payflow-test/secrets/secret" }
+  }
+}
 
 variables {
   name                = "payflow-test"
