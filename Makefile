@@ -84,7 +84,7 @@ C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] tests/*/*.[ch])
 # --- targets ----------------------------------------------------------------------------------------------------------
 .PHONY: help build static variants run test rehearsal test-rest test-all lint format format-check tidy cppcheck tools reproducible \
 	circleci openapi secrets security security-tools pipeline arm64-check pin image container up down logs bench bench-docs \
-	alerts drill dashboards clean
+	alerts drill dashboards dashboard-picture clean
 help: ## this list
 	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1|/' | column -t -s '|'
 
@@ -152,6 +152,9 @@ build/analyze/%.ok: %.c $(wildcard src/*.h src/*/*.h) $(GENERATED) | $(DEPS)/man
 	@gcc $(STD) $(INCLUDE) -O1 -fanalyzer -Werror -c -o /dev/null $<
 	@clang $(STD) $(INCLUDE) --analyze -Xclang -analyzer-output=text -Xanalyzer -analyzer-werror $<
 	@touch $@
+dashboard-picture: packages-alerts ## docs/dashboard.svg: the dashboard's queries, drawn from a Prometheus that watched a load
+	@$(MAKE) --no-print-directory build
+	@scripts/dashboard_picture.py
 circleci: tools ## the pipeline's file against our rules, CircleCI's schema and CircleCI's parser
 	@scripts/circleci.sh
 openapi: tools
