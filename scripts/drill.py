@@ -129,6 +129,16 @@ def payment_taken(server: Server) -> bool:
     return False
 
 
+def read(server: Server, path: str) -> dict:
+    """As a caller should: 503 means again."""
+    deadline = time.monotonic() + 20
+    while (answer := server.call("GET", path)).status == 503 and time.monotonic() < deadline:
+        time.sleep(0.2)
+    if answer.status != 200:
+        raise RuntimeError(f"{path}: {answer.status} {answer.body!r}")
+    return answer.json()
+
+
 class Drill:
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
@@ -181,7 +191,7 @@ class Drill:
         """The payments that the feed shows behind the cursor, and the cursor of its end."""
         shown: set[str] = set()
         while True:
-            page = server.call("GET", "/api/v1/events?limit=100" + (f"&cursor={cursor}" if cursor else "")).json()
+            page = read(server, "/api/v1/events?limit=100" + (f"&cursor={cursor}" if cursor else ""))
             shown |= {event["payment_id"] for event in page["data"]}
             cursor = page["next_cursor"]
             if not page["has_more"]:
