@@ -125,7 +125,7 @@ def suites() -> list[Suite]:
         pytest("cloud", "tests/cloud", goal="rest"),
         pytest("contract", "tests/contract", goal="rest"),
         pytest("pipeline", "tests/pipeline", goal="rest"),
-        pytest("rehearsal", "tests/rehearsal", goal="rest", limit_s=1500, before=rehearsal_builds),
+        pytest("rehearsal", "tests/rehearsal", goal="rest", limit_s=1800, before=rehearsal_builds),
         pytest("alerts", "tests/ops", goal="rest", limit_s=900),
         check("drill", "rest", "make", "-s", "drill", limit_s=300),
         check("reproducible", "rest", "make", "reproducible"),

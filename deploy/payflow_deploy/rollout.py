@@ -67,7 +67,7 @@ class Rollout:
             self.former = previous.revision if previous else None
             self.expected = [service.shares()]
         self.migrate()
-        self.deploy(first=service is None)
+        self.deploy()
         self.smoke(rounds=1)
         if self.stable is None:
             self.shift(100)
@@ -116,16 +116,17 @@ class Rollout:
         self.gcloud.job_image(job, self.image)
         self.gcloud.execute(job)
 
-    def deploy(self, first: bool) -> None:
+    def deploy(self) -> None:
         flags = [f"--image={self.image}", f"--tag={CANDIDATE}"]
-        flags += [] if first else ["--no-traffic"]
+        # Where nothing serves, gcloud has no revision to leave the traffic with, and refuses to deploy without it.
+        flags += ["--no-traffic"] if self.stable is not None else []
         self.say("a first deployment" if self.stable is None else f"deploying beside {self.stable}")
         service = Service(json.loads(self.gcloud.run("run", "deploy", self.environment.service, "--format=json", *flags)))
         target = service.tagged(CANDIDATE)
         if target is None or not target.url or target.revision == self.stable:
             raise Failure("the new revision has no address")
         self.candidate, self.candidate_url = target.revision, target.url
-        if first:
+        if self.stable is None:
             self.expected = [service.shares()]
         self.record.set(candidate=self.candidate)
 
