@@ -72,7 +72,7 @@ def empty_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def inside(root: Path, *arguments: str) -> list[str]:
-    command = ["chroot", str(root), "/payflow", *arguments]
+    command = ["/usr/sbin/chroot", str(root), "/payflow", *arguments]  # of coreutils, and not in every PATH
     if os.geteuid() != 0:
         command = ["unshare", "--map-root-user", *command]
         if subprocess.run(["unshare", "--map-root-user", "true"], check=False, capture_output=True).returncode != 0:
