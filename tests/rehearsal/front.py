@@ -46,7 +46,8 @@ async def forward(revision: Revision, data: bytes) -> bytes:
             if not await asyncio.to_thread(revision.start):
                 raise Broken
             instance = revision.instance
-        assert instance is not None
+        if instance is None:  # it has died again meanwhile
+            raise Broken
         answer, status = await asyncio.wait_for(ask(instance, data), 30)
     except (Broken, TimeoutError):
         answer, status = UNAVAILABLE, 503

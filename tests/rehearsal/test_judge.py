@@ -90,7 +90,7 @@ def test_each_environments_settings_are_whole(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(p.stem for p in FOLDER.glob("*.toml")))
 def test_the_names_are_those_that_terraform_gives(name: str) -> None:
     environment = load(name)
-    assert 'name = "payflow-${var.environment}"' in (TOP / "tf" / "environments" / "main.tf").read_text()
+    assert 'name = "payflow-${var.environment}"' in (TOP / "tf" / "environments" / name / "main.tf").read_text()
     assert environment.service == f"payflow-{name}"
     jobs = re.findall(r"^ {4}(\w+) += \{ account", (TOP / "tf" / "modules" / "service" / "jobs.tf").read_text(), re.MULTILINE)
     ours = [environment.migrate_job, environment.smoke_job, *environment.other_jobs]
