@@ -12,6 +12,7 @@ Writes build/reports/bench.json and bench.txt; bench/report.py makes the page an
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import re
@@ -85,7 +86,8 @@ def cpu_s(pid: int) -> float:
 def family(pid: int) -> list[int]:
     found = [pid]
     for children in Path(f"/proc/{pid}/task").glob("*/children"):
-        found += [each for child in children.read_text().split() for each in family(int(child))]
+        with contextlib.suppress(OSError):  # it ended meanwhile
+            found += [each for child in children.read_text().split() for each in family(int(child))]
     return found
 
 
