@@ -111,7 +111,7 @@ rehearsal: packages-rehearsal ## releases, good and bad, with the real gcloud ag
 	@$(MAKE) --no-print-directory build
 	@$(PYTHON) tests/run.py rehearsal
 
-chaos: packages-chaos ## kills and cuts everything for CHAOS_SECONDS, then proves that nothing was lost or doubled (CHAOS_SEED=... repeats)
+chaos: packages-chaos ## kills and cuts everything under load, then proves that nothing was lost or doubled (settings: tests/faults/chaos.py)
 	@$(MAKE) --no-print-directory build
 	@$(PYTHON) tests/faults/chaos.py
 chaos-proof: packages-chaos ## builds PayFlow with one planted bug after the other: chaos must find each

@@ -16,12 +16,13 @@ import contextlib
 import socket
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from servers import free_port
 
 CHUNK = 65536
+BOTH = ("server", "client")
 HELD_S = 30.0  # nothing is held longer
 
 
@@ -33,7 +34,9 @@ class Act:
     cut    both connections end; what the moment was about is not forwarded
     late   the client's connection ends at once, and the server gets the message `delay_s` later
     hold   the message is forwarded `delay_s` later
+    torn   half of the message is forwarded, then both connections end
     mute   nothing is forwarded any more, in any direction, and both connections stay open for `delay_s`
+    deaf   the same, but what goes in the other direction still arrives
     """
 
     what: str
@@ -95,23 +98,24 @@ class _Link:
             return
         if self.proxy.latency_s > 0:
             await asyncio.sleep(self.proxy.latency_s)
-        if self.muted.is_set() or self.proxy.muted:
+        if self.muted.is_set() or ("server" if writer is self.server else "client") in self.proxy.muted:
             return  # lost on the way
         writer.write(data)
         await writer.drain()
-
-    async def mute(self, delay_s: float) -> None:
-        self.muted.set()
-        await asyncio.sleep(min(delay_s, HELD_S))
-        raise _Ended
 
     async def at(self, act: Act, writer: asyncio.StreamWriter, data: bytes) -> None:
         """Carries out an act on a message that goes to `writer`."""
         delay_s = min(act.delay_s, HELD_S)
         if act.what == "cut":
             raise _Ended
+        if act.what == "torn":
+            await self.send(writer, data[:len(data) // 2])
+            raise _Ended
         if act.what == "mute":
-            await self.mute(delay_s)
+            self.muted.set()
+        if act.what in ("mute", "deaf"):
+            await asyncio.sleep(delay_s)
+            raise _Ended
         if act.what == "late":
             self.client.transport.abort()
             await asyncio.sleep(delay_s)  # the server is silent meanwhile: it waits for this message
@@ -145,7 +149,7 @@ class Proxy:
         self.port = free_port()
         self.latency_s = 0.0     # each piece waits this long, in each direction
         self.refusing = False    # new connections are closed at once
-        self.muted = False       # nothing is forwarded, and nobody is told (half-open)
+        self.muted: Sequence[str] = ()  # what goes there is lost, and nobody is told (half-open): server, client
         self.before_commit: Rule | None = None
         self.after_commit: Rule | None = None
         self.commits_before = 0  # moments so far
@@ -169,8 +173,8 @@ class Proxy:
 
     def heal(self) -> None:
         """From now on everything passes. Connections that lost something end: their peers would wait for it."""
-        lossy = self.muted
-        self.latency_s, self.refusing, self.muted = 0.0, False, False
+        lossy = bool(self.muted)
+        self.latency_s, self.refusing, self.muted = 0.0, False, ()
         self.before_commit = self.after_commit = None
         if lossy:
             self.cut()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 from ledger import verify
-from proxy import CUT, Act, Proxy, nth
+from proxy import BOTH, CUT, Act, Proxy, nth
 from servers import Reply, Server
 
 Proxied = Callable[..., tuple[Server, Proxy]]
@@ -113,7 +113,7 @@ def test_a_server_that_drops_every_connection_is_not_asked_without_pause(proxied
 
 def test_silence_makes_it_unready_and_not_unhealthy(proxied: Proxied) -> None:
     server, proxy = proxied(REQUEST_TIMEOUT_MS="1000")
-    proxy.muted = True
+    proxy.muted = BOTH
     time.sleep(3)
     assert server.call("GET", "/ready").status == 503
     assert server.call("GET", "/health").status == 200

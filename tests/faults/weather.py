@@ -1,7 +1,8 @@
 """Two PayFlow servers, PostgreSQL and Redis with proxies between them, and everything that can happen to them.
 
-Each fault is a method `do_…` that takes the scheduler's random numbers, does its harm for a while and ends it again.
-Two schedulers run side by side, one for the processes and one for the network, so that faults overlap.
+Each fault is a method `do_…` that takes the scheduler's random numbers, does its harm for a while and ends it again. It
+returns False if there was nothing to harm at that moment: then it does not count, and its turn comes again.
+Five schedulers run side by side, so that faults overlap; those of one scheduler don't, because they would undo each other.
 """
 from __future__ import annotations
 
@@ -18,12 +19,18 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ledger import rows
-from proxy import PASS, Act, Proxy, Rule
+from proxy import BOTH, PASS, Act, Proxy, Rule
 from servers import BUILD, Folder, Postgres, Redis, Server, wait_until
 
 DISK_MB = 2048
 # It is preloaded, which neither a static binary nor a sanitizer's allows.
 FAKETIME = next(iter(sorted(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1"))), None) if BUILD in ("dev", "cov") else None
+
+Fault = Callable[[random.Random], "bool | None"]
+
+
+def name_of(fault: Fault) -> str:
+    return fault.__name__.removeprefix("do_").replace("_", " ")
 
 
 class Disk:
@@ -82,8 +89,8 @@ class World:
             server.start()
         self.to_servers = [Proxy(server.port) for server in self.servers]
         self.proxies = [*self.to_postgres, *self.to_redis, *self.to_servers]
-        self.threads = [threading.Thread(target=self._schedule, args=(name, kinds))
-                        for name, kinds in (("processes", self.process_faults()), ("network", self.network_faults()))]
+        self.threads = [threading.Thread(target=self._schedule, args=(name, pause_s, kinds))
+                        for name, (pause_s, kinds) in self.plan().items()]
 
     @staticmethod
     def _owner(user: str) -> tuple[int, int]:
@@ -93,22 +100,31 @@ class World:
 
     # --- the schedule ---
 
-    def process_faults(self) -> list[Callable[[random.Random], None]]:
-        kinds = [self.do_server_killed, self.do_server_killed, self.do_server_stopped, self.do_server_terminated,
-                 self.do_postgres_fast, self.do_postgres_immediate, self.do_postgres_killed, self.do_backend_killed,
-                 self.do_sessions_terminated, self.do_redis_killed, self.do_redis_frozen, self.do_redis_full,
-                 self.do_redis_emptied]
-        if self.disk.mounted:
-            kinds.append(self.do_disk_full)
-        if FAKETIME is not None:
-            kinds.append(self.do_clock_wrong)
-        return kinds
+    def plan(self) -> dict[str, tuple[float, list[Fault]]]:
+        """The schedulers: their longest pause between two faults, and their kinds. Where kinds are few, pauses are long, so that all
+        kinds come about equally often.
+        """
+        return {
+            "servers": (5.0, [self.do_server_killed, self.do_server_stopped, self.do_server_terminated,
+                              *([self.do_clock_wrong] if FAKETIME is not None else [])]),
+            "database": (3.0, [self.do_postgres_fast, self.do_postgres_immediate, self.do_postgres_killed,
+                               self.do_backend_killed, self.do_sessions_terminated,
+                               *([self.do_disk_full] if self.disk.mounted else [])]),
+            "redis": (1.8, [self.do_redis_killed, self.do_redis_frozen, self.do_redis_full, self.do_redis_emptied,
+                            self.do_redis_cut, self.do_redis_refused, self.do_redis_slow, self.do_redis_half_open]),
+            "commits": (0.6, [self.do_cut_before_commit, self.do_cut_after_commit, self.do_torn_before_commit,
+                              self.do_torn_after_commit, self.do_delay_before_commit, self.do_delay_after_commit,
+                              self.do_late_commit, self.do_silent_before_commit, self.do_silent_after_commit,
+                              self.do_deaf_after_commit]),
+            "network": (1.0, [self.do_database_cut, self.do_database_refused, self.do_database_slow,
+                              self.do_database_half_open, self.do_clients_cut, self.do_clients_refused,
+                              self.do_clients_slow, self.do_clients_half_open]),
+        }
 
-    def network_faults(self) -> list[Callable[[random.Random], None]]:
-        return [self.do_cut_before_commit, self.do_cut_after_commit, self.do_late_commit, self.do_slow_commit,
-                self.do_silent_before_commit, self.do_silent_after_commit, self.do_database_cut, self.do_database_refused,
-                self.do_database_slow, self.do_database_half_open, self.do_clients_cut, self.do_clients_slow,
-                self.do_clients_half_open, self.do_redis_cut, self.do_redis_slow]
+    def least(self) -> int:
+        """How often each kind has happened at least."""
+        with self.lock:
+            return min(self.counts[name_of(fault)] for _, kinds in self.plan().values() for fault in kinds)
 
     def missing(self) -> list[str]:
         """Faults that this machine does not allow."""
@@ -119,21 +135,24 @@ class World:
         for thread in self.threads:
             thread.start()
 
-    def _schedule(self, name: str, kinds: list[Callable[[random.Random], None]]) -> None:
+    def _schedule(self, name: str, pause_s: float, kinds: list[Fault]) -> None:
         rng = random.Random(f"{self.seed} {name}")
-        waiting: list[Callable[[random.Random], None]] = []
-        while not self.ended.wait(rng.uniform(0.1, 0.8)):
+        waiting: list[Fault] = []
+        while not self.ended.wait(rng.uniform(0.1, pause_s)):
             if not waiting:  # every kind once, in a new order, then all again
                 waiting = rng.sample(kinds, len(kinds))
             fault = waiting.pop()
             try:
-                fault(random.Random(rng.random()))
-                with self.lock:
-                    self.counts[fault.__name__.removeprefix("do_").replace("_", " ")] += 1
+                happened = fault(random.Random(rng.random())) is not False
             except Exception as error:
                 with self.lock:
                     self.faults.append(f"{fault.__name__}: {error!r}")
                 return
+            if happened:
+                with self.lock:
+                    self.counts[name_of(fault)] += 1
+            else:
+                waiting.insert(0, fault)
 
     def calm(self) -> None:
         """Ends all faults and waits until both servers are ready."""
@@ -230,22 +249,25 @@ class World:
         found = rows(self.database, "SELECT pid FROM pg_stat_activity WHERE application_name = 'payflow'")
         return [pid for pid, in found]
 
-    def do_backend_killed(self, rng: random.Random) -> None:
+    def do_backend_killed(self, rng: random.Random) -> bool:
         """kill -9 of one session's process: PostgreSQL ends all and recovers."""
-        if pids := self._sessions():
+        if not (pids := self._sessions()):
+            return False
+        with contextlib.suppress(ProcessLookupError):  # its server was killed meanwhile
             os.kill(rng.choice(pids), signal.SIGKILL)
-        wait_until("PostgreSQL has recovered", self._answers, 60, 0.1)
+            wait_until("PostgreSQL has recovered", self._answers, 60, 0.1)
+            return True
+        return False
 
     def _answers(self) -> bool:
         with contextlib.suppress(Exception):
             return rows(self.database, "SELECT 1") == [(1,)]
         return False
 
-    def do_sessions_terminated(self, rng: random.Random) -> None:
+    def do_sessions_terminated(self, rng: random.Random) -> bool:
         share = rng.choice([0.3, 1.0])
-        for pid in self._sessions():
-            if rng.random() < share:
-                rows(self.database, "SELECT pg_terminate_backend(%s)", pid)
+        chosen = [pid for pid in self._sessions() if rng.random() < share]
+        return [(True,)] in [rows(self.database, "SELECT pg_terminate_backend(%s)", pid) for pid in chosen]
 
     def do_disk_full(self, rng: random.Random) -> None:
         self.disk.fill()
@@ -284,55 +306,82 @@ class World:
 
     # --- the network ---
 
-    def _at_commits(self, rng: random.Random, before: Act = PASS, after: Act = PASS) -> None:
-        """For a while, at some of the COMMITs of one server."""
+    def _at_commits(self, rng: random.Random, before: Act = PASS, after: Act = PASS) -> bool:
+        """For a while, at some of the COMMITs of one server, or, if none came meanwhile, at its next one."""
         proxy = rng.choice(self.to_postgres)
         every, ahead = rng.randint(2, 12), rng.randint(0, 12)
+        acts = 0
 
         def rule(act: Act) -> Rule | None:
-            return None if act is PASS else lambda moment: act if (moment + ahead) % every == 0 else PASS
+            def at(moment: int) -> Act:
+                nonlocal acts
+                if (moment + ahead) % every != 0:
+                    return PASS
+                acts += 1
+                return act
+            return None if act is PASS else at
         proxy.before_commit, proxy.after_commit = rule(before), rule(after)
-        self.ended.wait(rng.uniform(0.5, 1.5))
+        self.ended.wait(rng.uniform(0.3, 1))
+        until = time.monotonic() + 5
+        while acts == 0 and time.monotonic() < until and not self.ended.wait(0.05):
+            pass
         proxy.before_commit = proxy.after_commit = None
+        return acts > 0
 
-    def do_cut_before_commit(self, rng: random.Random) -> None:
-        self._at_commits(rng, before=Act("cut"))
+    def do_cut_before_commit(self, rng: random.Random) -> bool:
+        return self._at_commits(rng, before=Act("cut"))
 
-    def do_cut_after_commit(self, rng: random.Random) -> None:
-        self._at_commits(rng, after=Act("cut"))
+    def do_cut_after_commit(self, rng: random.Random) -> bool:
+        return self._at_commits(rng, after=Act("cut"))
 
-    def do_late_commit(self, rng: random.Random) -> None:
-        self._at_commits(rng, before=Act("late", rng.uniform(0.05, 7)))
+    def do_torn_before_commit(self, rng: random.Random) -> bool:
+        return self._at_commits(rng, before=Act("torn"))
 
-    def do_slow_commit(self, rng: random.Random) -> None:
-        self._at_commits(rng, before=Act("hold", rng.uniform(0.05, 1)), after=Act("hold", rng.uniform(0.05, 1)))
+    def do_torn_after_commit(self, rng: random.Random) -> bool:
+        return self._at_commits(rng, after=Act("torn"))
 
-    def do_silent_before_commit(self, rng: random.Random) -> None:
-        self._at_commits(rng, before=Act("mute", rng.uniform(0.5, 6)))
+    def do_delay_before_commit(self, rng: random.Random) -> bool:
+        return self._at_commits(rng, before=Act("hold", rng.uniform(0.05, 1)))
 
-    def do_silent_after_commit(self, rng: random.Random) -> None:
-        self._at_commits(rng, after=Act("mute", rng.uniform(0.5, 6)))
+    def do_delay_after_commit(self, rng: random.Random) -> bool:
+        return self._at_commits(rng, after=Act("hold", rng.uniform(0.05, 1)))
+
+    def do_late_commit(self, rng: random.Random) -> bool:
+        """The server gets it when the client has been gone for a while, or has just gone."""
+        return self._at_commits(rng, before=Act("late", rng.choice([0, rng.uniform(0.05, 7)])))
+
+    def do_silent_before_commit(self, rng: random.Random) -> bool:
+        return self._at_commits(rng, before=Act("mute", rng.uniform(0.5, 6)))
+
+    def do_silent_after_commit(self, rng: random.Random) -> bool:
+        return self._at_commits(rng, after=Act("mute", rng.uniform(0.5, 6)))
+
+    def do_deaf_after_commit(self, rng: random.Random) -> bool:
+        return self._at_commits(rng, after=Act("deaf", rng.uniform(0.5, 6)))
 
     def _slow(self, proxy: Proxy, rng: random.Random) -> None:
         proxy.latency_s = rng.uniform(0.01, 0.3)
-        self.ended.wait(rng.uniform(0.5, 2))
+        self.ended.wait(rng.uniform(0.5, 1.5))
         proxy.latency_s = 0
 
     def _half_open(self, proxy: Proxy, rng: random.Random) -> None:
-        proxy.muted = True
-        self.ended.wait(rng.uniform(0.5, 4))
-        proxy.heal()
+        """In one direction or in both; whoever lost something then finds the connection gone."""
+        proxy.muted = rng.choice([BOTH, BOTH[:1], BOTH[1:]])
+        self.ended.wait(rng.uniform(0.5, 3))
+        proxy.muted = ()
+        proxy.cut()
 
-    def do_database_cut(self, rng: random.Random) -> None:
-        for proxy in rng.sample(self.to_postgres, rng.randint(1, 2)):
-            proxy.cut()
-
-    def do_database_refused(self, rng: random.Random) -> None:
-        proxy = rng.choice(self.to_postgres)
+    def _refused(self, proxy: Proxy, rng: random.Random) -> None:
         proxy.refusing = True
         proxy.cut()
-        self.ended.wait(rng.uniform(0.2, 2))
+        self.ended.wait(rng.uniform(0.2, 1.5))
         proxy.refusing = False
+
+    def do_database_cut(self, rng: random.Random) -> bool:
+        return any([proxy.cut() > 0 for proxy in rng.sample(self.to_postgres, rng.randint(1, 2))])
+
+    def do_database_refused(self, rng: random.Random) -> None:
+        self._refused(rng.choice(self.to_postgres), rng)
 
     def do_database_slow(self, rng: random.Random) -> None:
         self._slow(rng.choice(self.to_postgres), rng)
@@ -340,8 +389,11 @@ class World:
     def do_database_half_open(self, rng: random.Random) -> None:
         self._half_open(rng.choice(self.to_postgres), rng)
 
-    def do_clients_cut(self, rng: random.Random) -> None:
-        rng.choice(self.to_servers).cut()
+    def do_clients_cut(self, rng: random.Random) -> bool:
+        return rng.choice(self.to_servers).cut() > 0
+
+    def do_clients_refused(self, rng: random.Random) -> None:
+        self._refused(rng.choice(self.to_servers), rng)
 
     def do_clients_slow(self, rng: random.Random) -> None:
         self._slow(rng.choice(self.to_servers), rng)
@@ -349,8 +401,14 @@ class World:
     def do_clients_half_open(self, rng: random.Random) -> None:
         self._half_open(rng.choice(self.to_servers), rng)
 
-    def do_redis_cut(self, rng: random.Random) -> None:
-        rng.choice(self.to_redis).cut()
+    def do_redis_cut(self, rng: random.Random) -> bool:
+        return rng.choice(self.to_redis).cut() > 0
+
+    def do_redis_refused(self, rng: random.Random) -> None:
+        self._refused(rng.choice(self.to_redis), rng)
 
     def do_redis_slow(self, rng: random.Random) -> None:
         self._slow(rng.choice(self.to_redis), rng)
+
+    def do_redis_half_open(self, rng: random.Random) -> None:
+        self._half_open(rng.choice(self.to_redis), rng)
