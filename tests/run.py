@@ -121,6 +121,7 @@ def suites() -> list[Suite]:
         check("circleci", "lint", "make", "-s", "circleci"),
         check("openapi", "lint", "make", "-s", "openapi"),
         check("secrets", "lint", "make", "-s", "secrets"),
+        pytest("inject", "tests/inject", goal="rest"),
         pytest("docs", "tests/docs", goal="rest"),
         pytest("cloud", "tests/cloud", goal="rest"),
         pytest("contract", "tests/contract", goal="rest"),

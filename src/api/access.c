@@ -205,8 +205,8 @@ static bool authenticate(struct api *api, const struct http_request *request, st
                       "The API key is unknown, expired or revoked.");
     }
     if (result != STORE_OK) {
-        api_store_problem(request, response, result == STORE_BUSY ? STORE_BUSY : STORE_UNAVAILABLE, NULL,
-                          NULL);
+        bool told = result == STORE_BUSY || result == STORE_REJECTED;
+        api_store_problem(request, response, told ? result : STORE_UNAVAILABLE, NULL, NULL);
         return false;
     }
     cache_keep(api->keys, hash, key, asked_us);

@@ -74,7 +74,7 @@ static void set_problem(struct problem *problem, enum store_result result) {
     case STORE_OK:
     case STORE_REPLAYED:
         problem_set(problem, PROBLEM_INTERNAL, NULL, NULL,
-                    "The request could not be recorded; nothing was done.");
+                    "The request could not be carried out; nothing was done.");
         break;
     }
 }

@@ -161,6 +161,10 @@ static int finish_known(struct pg *pg, struct write_scratch *scratch, struct op 
         return count;
     }
     struct pg_answer answer = pg_run(pg, &before_statement, &parameters, ops_run_deadline_us(ops, count));
+    if (answer.outcome == PG_REFUSED && pg_is_permanent(answer.sqlstate)) {
+        ops_refuse(ops, count, "look-ups", answer.sqlstate, pg_message(pg));
+        return 0;
+    }
     if (answer.outcome == PG_REFUSED) {
         log_event(LOG_WARNING, "lookup_refused",
                   "PostgreSQL refused to look up %d payments with SQLSTATE %s: %s", count, answer.sqlstate,
@@ -199,12 +203,16 @@ static int refused(struct lane *lane, struct pg *pg, struct write_scratch *scrat
         write_quarantine(lane, ops, count, sqlstate);
         return 0;
     }
+    if (pg_is_permanent(sqlstate)) {
+        ops_refuse(ops, count, "payments", sqlstate, pg_message(pg));
+        return 0;
+    }
     metric_add(METRIC_BATCH_RETRIES, 1);
     if (pg_is_data_error(sqlstate)) {
         if (count == 1) {
             log_event(LOG_ERROR, "row_refused", "PostgreSQL refused a payment's row with SQLSTATE %s",
                       sqlstate);
-            op_finish(ops[0], STORE_REJECTED);
+            op_finish(ops[0], op_refused(ops[0]));
         } else { /* a bad row must not hurt its neighbours */
             run_batch(lane, pg, scratch, ops, count / 2);
             run_batch(lane, pg, scratch, ops + count / 2, count - count / 2);
@@ -213,8 +221,7 @@ static int refused(struct lane *lane, struct pg *pg, struct write_scratch *scrat
     }
     log_event(LOG_ERROR, "batch_refused", "PostgreSQL refused a batch of %d with SQLSTATE %s: %s", count,
               sqlstate, pg_message(pg));
-    pg_close(
-        pg); /* no space, read-only after a fail-over, no table yet: a new connection may find it better */
+    pg_close(pg); /* no space, read-only after a fail-over: a new connection may find it better */
     clock_sleep_ms(50);
     return count;
 }

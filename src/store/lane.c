@@ -178,6 +178,27 @@ enum store_result op_wait(struct op *op) {
     return result_of(op);
 }
 
+enum store_result op_refused(const struct op *op) {
+    return op->sent ? STORE_UNKNOWN : STORE_REJECTED;
+}
+
+void ops_refuse(struct op **ops, int count, const char *what, const char *sqlstate, const char *message) {
+    const char *advice = "This is a fault of PayFlow's own: roll back, and keep this line.";
+    if (strcmp(sqlstate, "42501") == 0) {
+        advice =
+            "Run `payflow migrate` as the schema's owner, and see that DB_USER is a member of payflow_app.";
+    } else if (strcmp(sqlstate, "42P01") == 0 || strcmp(sqlstate, "42703") == 0 ||
+               strcmp(sqlstate, "42883") == 0 || strcmp(sqlstate, "3F000") == 0) {
+        advice =
+            "The schema is not this version's: run `payflow migrate` on the database that DB_NAME names.";
+    }
+    log_event(LOG_ERROR, "statement_refused", "PostgreSQL refused %d %s for good with SQLSTATE %s: %s. %s",
+              count, what, sqlstate, message, advice);
+    for (int i = 0; i < count; i++) {
+        op_finish(ops[i], op_refused(ops[i]));
+    }
+}
+
 int ops_drop_expired(struct op **ops, int count) {
     int64_t now_us = clock_monotonic_us();
     int left = 0;

@@ -109,6 +109,13 @@ void op_finish(struct op *op, enum store_result result);
 /* What an operation whose deadline passed ends with: unknown, in flight, or unavailable. */
 enum store_result op_expired(const struct op *op);
 
+/* What an operation ends with that PostgreSQL refused for good: unknown if an earlier try of it was sent. */
+enum store_result op_refused(const struct op *op);
+
+/* Finishes operations that no second try can help, and logs what to do about it. `what` names them, `message`
+ * is PostgreSQL's. */
+void ops_refuse(struct op **ops, int count, const char *what, const char *sqlstate, const char *message);
+
 /* Takes the operations out of `ops` whose deadline passed, finishing them by op_expired; returns how many are
  * left. */
 int ops_drop_expired(struct op **ops, int count);

@@ -379,3 +379,9 @@ bool pg_is_contention(const char *sqlstate) {
 bool pg_is_data_error(const char *sqlstate) {
     return strncmp(sqlstate, "22", 2) == 0 || strncmp(sqlstate, "23", 2) == 0;
 }
+
+bool pg_is_permanent(const char *sqlstate) {
+    /* 42P05, a statement of that name is there already, is the connection's fault: a new one has none. */
+    return (strncmp(sqlstate, "42", 2) == 0 && strcmp(sqlstate, "42P05") != 0) ||
+           strcmp(sqlstate, "3F000") == 0;
+}

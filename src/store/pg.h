@@ -93,5 +93,6 @@ const char *pg_message(struct pg *pg);
 bool pg_is_contention(
     const char *sqlstate); /* lock or statement time-out, deadlock, serialization: try apart */
 bool pg_is_data_error(const char *sqlstate); /* class 22 or 23: a row's own fault */
+bool pg_is_permanent(const char *sqlstate);  /* a table, column or right is missing: no second try mends it */
 
 #endif

@@ -153,6 +153,10 @@ static void read_run(struct lane *lane, struct pg *pg, void *scratch, struct op 
             PQclear(answer.result);
             return;
         }
+        if (answer.outcome == PG_REFUSED && pg_is_permanent(answer.sqlstate)) {
+            ops_refuse(ops, count, "reads", answer.sqlstate, pg_message(pg));
+            return;
+        }
         if (answer.outcome == PG_REFUSED) {
             log_event(LOG_ERROR, "read_refused", "PostgreSQL refused a read with SQLSTATE %s: %s",
                       answer.sqlstate, pg_message(pg));

@@ -359,8 +359,15 @@ static int failed(struct lane *lane, struct pg *pg, struct write_scratch *scratc
     snprintf(message, sizeof message, "%s", pg_message(pg));
     struct pg_answer undone = pg_run_text(pg, "ROLLBACK", ops_run_deadline_us(ops, count));
     PQclear(undone.result);
+    if (undone.outcome != PG_OK) {
+        pg_close(pg); /* with the transaction: the next one must not begin within it */
+    }
     if (pg_is_contention(answer->sqlstate)) {
         write_quarantine(lane, ops, count, answer->sqlstate);
+        return 0;
+    }
+    if (pg_is_permanent(answer->sqlstate)) {
+        ops_refuse(ops, count, "steps", answer->sqlstate, message);
         return 0;
     }
     metric_add(METRIC_BATCH_RETRIES, 1);
@@ -374,7 +381,7 @@ static int failed(struct lane *lane, struct pg *pg, struct write_scratch *scratc
     log_event(LOG_ERROR, "steps_refused", "PostgreSQL refused %d steps with SQLSTATE %s: %s", count,
               answer->sqlstate, message);
     if (pg_is_data_error(answer->sqlstate) && !raced) {
-        op_finish(ops[0], STORE_REJECTED);
+        op_finish(ops[0], op_refused(ops[0]));
         return 0;
     }
     pg_close(pg); /* no space, read-only after a fail-over: a new connection may find it better */

@@ -41,7 +41,7 @@ enum store_result {
     STORE_BUSY,        /* the queue is full; nothing done */
     STORE_UNAVAILABLE, /* no database within the deadline; nothing done */
     STORE_UNKNOWN,     /* sent, and no answer within the deadline: it may or may not have happened */
-    STORE_REJECTED,    /* PostgreSQL refused this row's data; nothing done (a bug if it ever happens) */
+    STORE_REJECTED,    /* PostgreSQL refused this row's data, or the statement for good; nothing done */
 };
 
 /* On whose behalf. */

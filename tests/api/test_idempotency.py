@@ -296,7 +296,7 @@ def test_a_row_that_postgres_refuses_hurts_no_neighbour_in_its_batch(fresh_serve
     blocker.close()
     assert [number + 1 for number, reply in enumerate(replies) if reply.status != 201] == [13]
     assert replies[12].status == 500
-    assert json.loads(replies[12].body)["detail"] == "The request could not be recorded; nothing was done."
+    assert json.loads(replies[12].body)["detail"] == "The request could not be carried out; nothing was done."
     assert server.sql("SELECT count(*) FROM payments") == [(29,)]
 
 

@@ -8,6 +8,11 @@ thread may set at any time:
     proxy.after_commit = cut         # the next COMMIT happens, and nobody is told
 
 A rule is called at its moment with the number of that moment and says what to do; it is asked for every COMMIT.
+
+    proxy.refuse = lambda statement: "40001" if statement == "create" else ""
+
+It is asked for every statement, by the name that PayFlow gave it ("prepare create", "create") or by its first word ("BEGIN");
+the SQLSTATE that it gives is the answer, in PostgreSQL's place, which never hears of the statement.
 """
 from __future__ import annotations
 
@@ -88,6 +93,8 @@ class _Link:
         self.commits = False   # what the client sends now ends in a COMMIT
         self.awaited = False   # a COMMIT was forwarded and its ReadyForQuery has not come
         self.muted = asyncio.Event()
+        self.refused = ""      # a statement is being refused: all up to its Sync is dropped
+        self.begun = False     # between BEGIN and its end, as far as PostgreSQL was told
 
     def close(self) -> None:
         for writer in (self.client, self.server):
@@ -140,6 +147,12 @@ def _messages(buffer: bytearray) -> list[bytes]:
     return found
 
 
+def _error(severity: str, sqlstate: str) -> bytes:
+    fields = {b"S": severity, b"V": severity, b"C": sqlstate, b"M": "refused on purpose"}
+    body = b"".join(name + text.encode() + b"\0" for name, text in fields.items()) + b"\0"
+    return b"E" + struct.pack("!I", 4 + len(body)) + body
+
+
 class Proxy:
     """Listens on `port` of the loopback and forwards to `target`."""
 
@@ -155,6 +168,7 @@ class Proxy:
         self.commits_before = 0  # moments so far
         self.commits_after = 0
         self.acts: dict[str, int] = {}
+        self.refuse: Callable[[str], str] | None = None
         self.links: set[_Link] = set()
         self._listener: asyncio.Server | None = None
         _shared().run(self._listen())
@@ -175,7 +189,7 @@ class Proxy:
         """From now on everything passes. Connections that lost something end: their peers would wait for it."""
         lossy = bool(self.muted)
         self.latency_s, self.refusing, self.muted = 0.0, False, ()
-        self.before_commit = self.after_commit = None
+        self.before_commit = self.after_commit = self.refuse = None
         if lossy:
             self.cut()
 
@@ -240,6 +254,8 @@ class Proxy:
                     del buffer[:size]
                 passing = b""
                 for message in _messages(buffer):
+                    if self.refuse is not None and await self._refused(link, message):
+                        continue
                     if not self._is_commit(link, message):
                         passing += message
                         continue
@@ -249,6 +265,26 @@ class Proxy:
                     link.awaited = True
                     await link.at(self._act("before"), link.server, message)
                 await link.send(link.server, passing)
+
+    async def _refused(self, link: _Link, message: bytes) -> bool:
+        """True if the message is part of a statement that is refused, and answered here."""
+        if not link.refused:
+            kind, words = message[:1], message[5:].split(b"\0")
+            name = {b"P": "prepare " + words[0].decode(), b"B": words[1].decode() if kind == b"B" else "",
+                    b"Q": words[0].decode().split(" ")[0]}.get(kind, "")
+            link.refused = self.refuse(name) if name and self.refuse is not None else ""
+            if not link.refused:
+                link.begun = {"BEGIN": True, "COMMIT": False, "ROLLBACK": False}.get(name, link.begun)
+                return False
+        if message[:1] in b"SQ":
+            fatal = link.refused.startswith("57P")
+            await link.send(link.client, _error("FATAL" if fatal else "ERROR", link.refused))
+            if fatal:
+                await asyncio.sleep(0.01)  # so that the client reads it before it sees the end
+                raise _Ended
+            await link.send(link.client, b"Z\0\0\0\x05" + (b"E" if link.begun else b"I"))
+            link.refused = ""
+        return True
 
     @staticmethod
     def _is_commit(link: _Link, message: bytes) -> bool:
