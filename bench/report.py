@@ -134,6 +134,9 @@ def picture(figures: Figures) -> str:
 
 
 def main() -> int:
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        return 0
     figures = Figures(json.loads((REPORTS / "bench.json").read_text()))
     page = text(figures)
     (REPORTS / "bench.txt").write_text(page + "\n")

@@ -379,6 +379,9 @@ def prepare() -> None:
 
 
 def main() -> int:
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        return 0
     parts = sys.argv[1:] or ["create", "reads", "edge", "open", "start"]
     if set(parts) - {"create", "reads", "edge", "open", "start", "big"}:
         sys.exit(__doc__)

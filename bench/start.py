@@ -58,6 +58,9 @@ def one_round(binary: str) -> tuple[float, float]:
 
 
 def main() -> None:
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        return
     binary = sys.argv[1] if len(sys.argv) > 1 else "build/payflow"
     rounds = [one_round(binary) for _ in range(ROUNDS)]
     for name, unit, values in (

@@ -2,6 +2,7 @@
 # Writes build/gen/build_info.c: the versions that src/version.h declares. The file is replaced only when it changes,
 # so that nothing is built anew for nothing. REVISION overrides Git, for builds where there is none.
 set -euo pipefail
+[ "${1:-}" != --help ] || { sed -n '2,/^set /{s/^# \{0,1\}//p}' "$0" && exit; }
 cd "$(dirname "$0")/.."
 out=build/gen/build_info.c
 mkdir -p build/gen

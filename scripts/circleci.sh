@@ -2,6 +2,7 @@
 # Checks .circleci/config.yml thrice: our own rules, CircleCI's JSON schema, and, where npm is there, CircleCI's parser.
 #   scripts/circleci.sh [FILE]
 set -euo pipefail
+[ "${1:-}" != --help ] || { sed -n '2,/^set /{s/^# \{0,1\}//p}' "$0" && exit; }
 cd "$(dirname "$0")/.."
 file=${1:-.circleci/config.yml}
 parser=@circleci/circleci-config-parser@0.10.0-alpha.3

@@ -4,6 +4,7 @@
 #   GCP_PROJECT=... scripts/cloud_key.sh ENV ACCOUNT [--live] [--secret NAME]
 # As the smoke job's key, once an environment: scripts/cloud_key.sh staging smoke --secret smoke-key
 set -euo pipefail
+[ "${1:-}" != --help ] || { sed -n '2,/^set /{s/^# \{0,1\}//p}' "$0" && exit; }
 cd "$(dirname "$0")/.."
 usage() { sed -n '2,/^set /{s/^# \{0,1\}//p}' "$0" >&2 && exit 64; }
 

@@ -4,6 +4,7 @@
 #   GCP_PROJECT=... scripts/cloud_secret.sh ENV NAME         from secrets/ENV.sops.yaml, which sops decrypts
 # Then the version before is disabled: it can be brought back for as long as it is not destroyed.
 set -euo pipefail
+[ "${1:-}" != --help ] || { sed -n '2,/^set /{s/^# \{0,1\}//p}' "$0" && exit; }
 cd "$(dirname "$0")/.."
 [ $# -ge 2 ] || { sed -n '2,/^set /{s/^# \{0,1\}//p}' "$0" >&2 && exit 64; }
 environment=$1 name=$2 source=${3:-secrets/$1.sops.yaml}

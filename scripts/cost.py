@@ -141,6 +141,9 @@ def assumptions() -> str:
 
 
 def main() -> int:
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        return 0
     action = sys.argv[1] if sys.argv[1:2] in (["--write"], ["--check"]) else ""
     given = [argument.partition("=") for argument in sys.argv[2 if action else 1:]]
     if not given or any(name not in BOOK["assumed"] or not path for name, _, path in given):

@@ -130,6 +130,9 @@ def draw(prometheus: Prometheus, begin_s: float) -> str:
 
 
 def main() -> None:
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        return
     with Folder() as folder:
         postgres, redis = Postgres(folder).start(), Redis(folder).start()
         server = Server(folder, postgres.database(), redis, APP_VERSION="1.0.0").migrate().start()

@@ -87,6 +87,9 @@ def cloud(source: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> int:
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        return 0
     source = yaml.safe_load(SOURCE.read_text())
     stale = []
     for path, made in ((GRAFANA, grafana(source)), (CLOUD, cloud(source))):

@@ -33,6 +33,9 @@ def fetch(folder: Path) -> Path:
 
 
 def main() -> None:
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        return
     if len(sys.argv) != 2:
         sys.exit(__doc__)
     out = Path(sys.argv[1])

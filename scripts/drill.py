@@ -241,6 +241,9 @@ class Drill:
 
 
 def main() -> int:
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        return 0
     begun = time.monotonic()
     with Folder() as folder:
         drill = Drill(folder)

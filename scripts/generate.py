@@ -80,6 +80,9 @@ GENERATORS = {"assets": assets, "migrations": migrations, "unit": unit}
 
 
 def main() -> None:
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        return
     kind, out, *names = sys.argv[1:]
     if kind not in GENERATORS:
         sys.exit(__doc__)

@@ -2,6 +2,7 @@
 # Builds the image with the labels and times of the commit, prints its size and puts its SBOM into build/image/.
 # IMAGE=payflow:local names it, RELEASE=1 insists on versions.lock; arguments go to BUILDER (`docker build`).
 set -euo pipefail
+[ "${1:-}" != --help ] || { sed -n '2,/^set /{s/^# \{0,1\}//p}' "$0" && exit; }
 cd "$(dirname "$0")/.."
 image=${IMAGE:-payflow:local}
 epoch=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || echo 0)}

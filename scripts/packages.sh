@@ -3,6 +3,7 @@
 # Nothing is asked, nothing that is installed is changed, and no service is left running: redis-tools holds the server's
 # program without its service, and PostgreSQL gets no cluster of its own.
 set -euo pipefail
+[ "${1:-}" != --help ] || { sed -n '2,/^set /{s/^# \{0,1\}//p}' "$0" && exit; }
 cd "$(dirname "$0")/.."
 
 # What each goal needs besides what every Debian has.

@@ -28,6 +28,9 @@ def digest(image: str) -> str | None:
 
 
 def main() -> int:
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        return 0
     texts = {name: (TOP / name).read_text() for name in FILES}
     images = sorted({match[2] for text in texts.values() for match in IMAGE.finditer(text)})
     digests = {image: digest(image) for image in images}

@@ -2,6 +2,7 @@
 # Builds the static binary twice, each time from a fresh copy of the sources, in another place, another time zone and
 # another order, and compares the bytes.
 set -euo pipefail
+[ "${1:-}" != --help ] || { sed -n '2,/^set /{s/^# \{0,1\}//p}' "$0" && exit; }
 cd "$(dirname "$0")/.."
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT

@@ -258,8 +258,12 @@ class Redis:
         self.port = free_port()
 
     def start(self) -> subprocess.Popen[bytes]:
-        program = shutil.which("redis-server") or TOP / "build" / "tools" / "bin" / "redis-server"
+        found = shutil.which("redis-server") or TOP / "build" / "tools" / "bin" / "redis-server"
         clear(self.home, "redis-server", signal.SIGTERM)
+        # By a link that its user can reach: build/tools/bin may lie in a clone in /root.
+        program = self.home / "redis-server"
+        program.unlink(missing_ok=True)
+        program.symlink_to(Path(found).resolve())
         with self.log.open("wb") as log:
             process = self.owner.popen([program, "-"], signal.SIGTERM, cwd=self.home, stdin=subprocess.PIPE,
                                        stdout=log, stderr=log)
@@ -394,6 +398,9 @@ To look inside:
 
 
 def main() -> NoReturn:
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        sys.exit(0)
     if "MAKELEVEL" in os.environ:
         die_with_parent(signal.SIGTERM)  # a killed make must not leave us behind
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -3,6 +3,7 @@
 # A value that is none is marked on its line: `pragma: allowlist secret`.
 #   scripts/secrets.sh [FOLDER]
 set -euo pipefail
+[ "${1:-}" != --help ] || { sed -n '2,/^set /{s/^# \{0,1\}//p}' "$0" && exit; }
 cd "$(dirname "$0")/.."
 tool=$PWD/build/tools/bin/detect-secrets
 cd "${1:-.}"

@@ -204,6 +204,9 @@ def unpack(hashes: Hashes, checked: str) -> None:
 
 
 def main() -> None:
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        return
     pin = sys.argv[1:] == ["--pin"]
     locked = read_hashes(LOCK_FILE) if LOCK_FILE.is_file() else {}
     DEPS.mkdir(parents=True, exist_ok=True)

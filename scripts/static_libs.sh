@@ -3,6 +3,7 @@
 # postgresql-server-dev-NN of libpq's own version: the installed one, else a downloaded one of which only these two files are
 # used (installing it would bring a whole LLVM).
 set -euo pipefail
+[ "${1:-}" != --help ] || { sed -n '2,/^set /{s/^# \{0,1\}//p}' "$0" && exit; }
 cd "$(dirname "$0")/.."
 out=build/deps/lib
 archives=(libpgcommon_shlib.a libpgport_shlib.a)

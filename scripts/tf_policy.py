@@ -11,8 +11,6 @@ import json
 import sys
 from pathlib import Path
 
-from regopy import Interpreter
-
 POLICIES = Path(__file__).resolve().parent.parent / "tf" / "policies"
 
 
@@ -40,6 +38,8 @@ def shortened(value: object) -> object:
 
 
 def judge(plan: dict) -> list[str]:
+    from regopy import Interpreter  # not above: --help works without it
+
     rego = Interpreter()
     for path in sorted(POLICIES.glob("*.rego")):
         rego.add_module(path.stem, path.read_text())
@@ -51,6 +51,9 @@ def judge(plan: dict) -> list[str]:
 
 
 def main() -> int:
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        return 0
     as_json = "--json" in sys.argv
     files = [name for name in sys.argv[1:] if name != "--json"]
     if not files:

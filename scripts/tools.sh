@@ -3,6 +3,7 @@
 # programs into build/tools/bin. Nothing is installed outside the checkout. `tools.sh NAME` does the same with
 # scripts/tools-NAME.txt and build/tools/NAME: tools that only one suite needs, or that can't live beside the others.
 set -euo pipefail
+[ "${1:-}" != --help ] || { sed -n '2,/^set /{s/^# \{0,1\}//p}' "$0" && exit; }
 cd "$(dirname "$0")/.."
 list=scripts/tools${1:+-$1}.txt
 venv=build/tools/${1:-venv}

@@ -36,7 +36,32 @@ static const char usage[] =
     "  config       print the settings in force, secrets hidden (--markdown: the table of all settings)\n"
     "  version      print the version of the binary and of what is linked into it\n"
     "\n"
-    "Settings are environment variables; see `payflow config --markdown`.\n";
+    "Settings are environment variables; see `payflow config --markdown`. More of one command:\n"
+    "payflow COMMAND --help\n";
+
+/* What `payflow COMMAND --help` prints below its first line; `keys` has its own (keys_usage). */
+static const struct {
+    const char *name;
+    const char *help;
+} commands[] = {
+    {"serve", "Takes requests on PORT until SIGTERM or SIGINT, then finishes what is in flight within 10 s.\n"
+              "Listens at once and connects behind: /health says that it lives, /ready that it has its\n"
+              "database.\n"},
+    {"migrate", "Brings the schema up to date as its owner; safe beside running servers, and twice.\n"
+                "Exit 0: up to date; 1: a migration was refused, and why; 69: no database.\n"},
+    {"keys", NULL},
+    {"verify", "Reads all payments, refunds and history and says where they disagree; changes nothing.\n"
+               "Exit 0: they agree; 1: they don't; 69: no database.\n"},
+    {"prune", "Deletes idempotency keys older than IDEMPOTENCY_HOURS, in batches, beside running servers,\n"
+              "and nothing else. Exit 0: done; 1: refused; 69: no database.\n"},
+    {"config", "Prints the settings in force, secrets hidden; --markdown: the table of all settings.\n"
+               "Exit 78: bad settings; all of them are named.\n"},
+    {"smoke",
+     "Asks SMOKE_URL for /health and /ready, makes SMOKE_ROUNDS payments with the test key SMOKE_KEY,\n"
+     "sends each again and reads it back. Exit 0: all is well; 1: the first thing that was not.\n"},
+    {"healthcheck", "Exit 0 if the server on this machine's PORT is healthy, else 1.\n"},
+    {"version", "Prints the version of the binary and of what is linked into it.\n"},
+};
 
 /* Waits for SIGTERM or SIGINT, which every thread has blocked. */
 static int wait_for_signal(const sigset_t *signals) {
@@ -176,22 +201,40 @@ static int run_command(const char *command, int argc, char **argv, const struct 
     return status;
 }
 
+static bool is_help(const char *argument) {
+    return strcmp(argument, "--help") == 0 || strcmp(argument, "-h") == 0;
+}
+
+/* `payflow COMMAND --help`. */
+static int help(const char *command) {
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (strcmp(command, commands[i].name) == 0 && commands[i].help != NULL) {
+            printf("Usage: payflow %s%s\n\n%s", command,
+                   strcmp(command, "config") == 0 ? " [--markdown]" : "", commands[i].help);
+        } else if (strcmp(command, commands[i].name) == 0) {
+            keys_usage(stdout);
+        }
+    }
+    return 0;
+}
+
 int main(int argc, char **argv) {
     const char *command = argc > 1 ? argv[1] : "serve";
-    static const char *const commands[] = {"serve", "migrate", "keys",  "verify",
-                                           "prune", "config",  "smoke", "healthcheck"};
     bool known = false;
     bool markdown = argc == 3 && strcmp(command, "config") == 0 && strcmp(argv[2], "--markdown") == 0;
-    if (strcmp(command, "--help") == 0 || strcmp(command, "-h") == 0 || strcmp(command, "help") == 0) {
+    if (is_help(command) || strcmp(command, "help") == 0) {
         fputs(usage, stdout);
         return 0;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        known = known || strcmp(command, commands[i].name) == 0;
+    }
+    if (known && argc > 2 && is_help(argv[argc - 1])) {
+        return help(command);
     }
     if (strcmp(command, "version") == 0 || strcmp(command, "--version") == 0) {
         version_write(stdout);
         return 0;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
-        known = known || strcmp(command, commands[i]) == 0;
     }
     if (!known || (argc > 2 && !markdown && strcmp(command, "keys") != 0)) {
         fprintf(stderr, "payflow: unknown command or argument\n\n%s", usage);

@@ -323,6 +323,9 @@ def choose(arguments: list[str]) -> list[Suite]:
 
 
 def main() -> int:
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        return 0
     if sys.argv[1:] == ["--list"]:
         for suite in suites():
             print(f"{suite.goal:5} {suite.name}")

@@ -2,6 +2,7 @@
 # Makes what is missing in /secrets: the one-shot `secrets` of docker-compose.yml. What is there stays; a password given in .env
 # counts at the first start only, because PostgreSQL's volume keeps the one it was made with.
 set -eu
+[ "${1:-}" != --help ] || { sed -n '2,/^set /{s/^# \{0,1\}//p}' "$0" && exit; }
 umask 027
 cd /secrets
 

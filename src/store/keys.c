@@ -53,8 +53,12 @@ struct key_request {
     const char *hash; /* of a key that was made elsewhere, in hex; or NULL */
 };
 
+void keys_usage(FILE *out) {
+    fputs(usage, out);
+}
+
 static int show_usage(void) {
-    fputs(usage, stderr);
+    keys_usage(stderr);
     return 64;
 }
 

@@ -2,6 +2,8 @@
 #ifndef PAYFLOW_STORE_KEYS_H
 #define PAYFLOW_STORE_KEYS_H
 
+#include <stdio.h>
+
 #include "settings.h"
 
 /* `payflow keys create --account NAME --scope payments:read,payments:write [--test] [--expires 90d]`, `keys
@@ -9,5 +11,8 @@
  * is stored nowhere, once. Returns an exit code: 0, 1 (refused), 64 (usage), 69 (no database). Not
  * thread-safe. */
 int keys_run(const struct settings *settings, int argc, char **argv);
+
+/* Writes how `payflow keys` is called. */
+void keys_usage(FILE *out);
 
 #endif

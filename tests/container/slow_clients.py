@@ -91,6 +91,9 @@ def drips(connection: socket.socket) -> bool:
 
 
 def main() -> None:
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        return
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     crowd = Crowd(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

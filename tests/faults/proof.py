@@ -51,6 +51,9 @@ def find(bug: Path) -> str | None:
 
 
 def main() -> int:
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        return 0
     missed = 0
     for bug in sorted(BUGS.glob("*.patch")):
         print(f"{bug.stem}: {bug.read_text().splitlines()[0]}", flush=True)

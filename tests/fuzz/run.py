@@ -66,6 +66,9 @@ def grow(name: str, folder: Path) -> int:
 
 
 def main() -> int:
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        return 0
     names = [argument for argument in sys.argv[1:] if argument != "--grow"]
     failed = total = 0
     (BUILD / "found").mkdir(parents=True, exist_ok=True)

@@ -63,6 +63,9 @@ async def serve(fault: Fault, port: int, inner: int) -> None:
 
 
 def main() -> None:
+    if "--help" in sys.argv[1:]:
+        print(__doc__)
+        return
     kind, amount, binary, *arguments = sys.argv[1:]
     if arguments:
         os.execv(binary, [binary, *arguments])
