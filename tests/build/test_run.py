@@ -123,6 +123,23 @@ def test_ctrl_c_stops_all_three_and_the_payments_stay(checkout: Checkout) -> Non
     interrupt(process)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can run it as another user")
+def test_a_clone_that_only_root_can_enter(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in /root: PostgreSQL and Redis run as a user who reaches neither the data there nor the link to redis-server."""
+    tools = checkout.folder / "build" / "tools" / "bin"
+    tools.mkdir(parents=True)
+    (tools / "redis-server").symlink_to("/usr/bin/redis-check-rdb")
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    checkout.folder.chmod(0o700)
+    process = checkout.serve()
+    checkout.pay()
+    assert set(checkout.children()) == {"postgres", "redis-server", "payflow"}
+    interrupt(process)
+    for home in (checkout.folder / ".run").iterdir():
+        if home.is_symlink() and home.resolve().is_relative_to("/var/lib/payflow"):
+            shutil.rmtree(home.resolve().parent, ignore_errors=True)
+
+
 @pytest.mark.parametrize("victim", ["payflow", "postgres", "redis-server"])
 def test_a_killed_server_ends_the_run_and_the_next_one_works(checkout: Checkout, victim: str) -> None:
     process = checkout.serve()
