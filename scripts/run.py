@@ -178,6 +178,8 @@ class Postgres:
         self.home = owner.directory("postgres")
         self.data = self.home / "data"
         self.log = RUN / "postgres.log"
+        # The clone was deleted and made again, but its data lie elsewhere (see Owner.directory).
+        self.password_lost = self.data.exists() and not (RUN / "postgres.password").is_file()
         self.password = secret("postgres.password")
         self.port = free_port()
 
@@ -214,12 +216,24 @@ class Postgres:
             raise Failure(f"initdb failed; the last line of .run/postgres.log: {last_line(self.log)}")
         new.rename(self.data)
 
+    def renew_password(self) -> None:
+        say(f"taking over the data of an earlier clone in {self.data}")
+        with self.log.open("wb") as log:
+            alone = self.owner.popen([self.bin() / "postgres", "--single", "-D", self.data, "postgres"], signal.SIGTERM,
+                                     cwd=self.home, stdin=subprocess.PIPE, stdout=log, stderr=log)
+            alone.communicate(f"ALTER ROLE payflow PASSWORD '{self.password}'\n".encode())
+        if alone.returncode != 0:
+            (RUN / "postgres.password").unlink()  # so that the next start tries again
+            raise Failure(f"it failed; the last line of .run/postgres.log: {last_line(self.log)}")
+
     def start(self) -> subprocess.Popen[bytes]:
         clear(self.data, "postgres", signal.SIGINT)
         if not self.data.exists():
             self.create()
         # Nobody works in the directory (see clear): a pid file is left over, and its number may be another's by now.
         (self.data / "postmaster.pid").unlink(missing_ok=True)
+        if self.password_lost:
+            self.renew_password()
         with self.log.open("wb") as log:
             process = self.owner.popen(
                 [self.bin() / "postgres", "-D", self.data, "-c", "listen_addresses=127.0.0.1", "-p", str(self.port),

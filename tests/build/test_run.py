@@ -124,7 +124,7 @@ def test_ctrl_c_stops_all_three_and_the_payments_stay(checkout: Checkout) -> Non
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can run it as another user")
-def test_a_clone_that_only_root_can_enter(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_clone_that_only_root_can_enter_and_that_is_made_again(checkout: Checkout, monkeypatch: pytest.MonkeyPatch) -> None:
     """As in /root: PostgreSQL and Redis run as a user who reaches neither the data there nor the link to redis-server."""
     tools = checkout.folder / "build" / "tools" / "bin"
     tools.mkdir(parents=True)
@@ -132,8 +132,13 @@ def test_a_clone_that_only_root_can_enter(checkout: Checkout, monkeypatch: pytes
     monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
     checkout.folder.chmod(0o700)
     process = checkout.serve()
-    checkout.pay()
+    payment = checkout.pay()
     assert set(checkout.children()) == {"postgres", "redis-server", "payflow"}
+    interrupt(process)
+    # Deleted and cloned again: the data are elsewhere, and still there.
+    shutil.rmtree(checkout.folder / ".run")
+    process = checkout.serve()
+    assert checkout.has(payment)
     interrupt(process)
     for home in (checkout.folder / ".run").iterdir():
         if home.is_symlink() and home.resolve().is_relative_to("/var/lib/payflow"):
