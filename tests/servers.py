@@ -74,6 +74,38 @@ def together(clients: int, work: Callable[[int], Result]) -> list[Result]:
         return list(pool.map(begin, range(clients)))
 
 
+class Workers:
+    """Threads that work() from the begin of a `with` block to its end; it waits for them, and raises what one of them raised."""
+
+    def __init__(self, count: int) -> None:
+        self.lock = threading.Lock()
+        self.stopping = threading.Event()
+        self.errors: list[BaseException] = []
+        self.threads = [threading.Thread(target=self._run, args=(number,), daemon=True) for number in range(count)]
+
+    def work(self, number: int) -> None:
+        """What thread `number` does until self.stopping is set."""
+        raise NotImplementedError
+
+    def _run(self, number: int) -> None:
+        try:
+            self.work(number)
+        except BaseException as error:  # told by the test's own thread
+            self.errors.append(error)
+
+    def __enter__(self) -> Self:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopping.set()
+        for thread in self.threads:
+            thread.join(120)
+        assert not self.errors, self.errors
+        assert not any(thread.is_alive() for thread in self.threads)
+
+
 def free_port() -> int:
     """Below the ports that outgoing connections get, so that none of them takes it before the server does."""
     while True:

@@ -106,23 +106,6 @@ const char *metadata_read(struct slice answer, struct token *token) {
 
 /* --- the wire --- */
 
-static bool wait_ready(int fd, short events, int64_t deadline_us) {
-    struct pollfd entry = {.fd = fd, .events = events};
-    for (;;) {
-        int64_t left_us = deadline_us - clock_monotonic_us();
-        if (left_us <= 0) {
-            return false;
-        }
-        int ready = poll(&entry, 1, (int)(left_us / 1000) + 1);
-        if (ready > 0) {
-            return true;
-        }
-        if (ready < 0 && errno != EINTR) {
-            return false;
-        }
-    }
-}
-
 static int connect_to(const struct addrinfo *address, int64_t deadline_us) {
     int error = 0;
     socklen_t size = sizeof error;
@@ -131,7 +114,7 @@ static int connect_to(const struct addrinfo *address, int64_t deadline_us) {
         return -1;
     }
     if (connect(fd, address->ai_addr, address->ai_addrlen) == 0 ||
-        (errno == EINPROGRESS && wait_ready(fd, POLLOUT, deadline_us) &&
+        (errno == EINPROGRESS && clock_wait_fd(fd, POLLOUT, deadline_us) &&
          getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &size) == 0 && error == 0)) {
         return fd;
     }
@@ -166,7 +149,7 @@ static bool send_all(int fd, const char *data, size_t len, int64_t deadline_us) 
         if (sent > 0) {
             data += sent;
             len -= (size_t)sent;
-        } else if ((errno != EAGAIN && errno != EINTR) || !wait_ready(fd, POLLOUT, deadline_us)) {
+        } else if ((errno != EAGAIN && errno != EINTR) || !clock_wait_fd(fd, POLLOUT, deadline_us)) {
             return false;
         }
     }
@@ -185,7 +168,7 @@ static const char *receive_all(int fd, char *buffer, size_t *len, int64_t deadli
         }
         if (got > 0) {
             *len += (size_t)got;
-        } else if ((errno != EAGAIN && errno != EINTR) || !wait_ready(fd, POLLIN, deadline_us)) {
+        } else if ((errno != EAGAIN && errno != EINTR) || !clock_wait_fd(fd, POLLIN, deadline_us)) {
             return "it does not answer";
         }
     }

@@ -85,12 +85,7 @@ static const struct op_kind query_kind = {"query", true, query_run};
 
 static enum store_result ask(struct store *store, struct query *query, int64_t deadline_us) {
     op_init(&query->op, &query_kind, deadline_us);
-    enum store_result result = lane_submit(&store->readers, &query->op);
-    if (result != STORE_OK) {
-        sem_destroy(&query->op.done);
-        return result;
-    }
-    return op_wait(&query->op);
+    return lane_carry_out(&store->readers, &query->op);
 }
 
 static void copy_id(char out[ID_SIZE], const PGresult *result, int row, int column) {

@@ -34,6 +34,7 @@ struct keymap {
     _Atomic int64_t suspects_until_us; /* no suspect is known after this */
 };
 
+/* An empty map; and its end, when nobody is in it any more. */
 void keymap_init(struct keymap *map);
 void keymap_destroy(struct keymap *map);
 

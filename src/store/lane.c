@@ -61,7 +61,8 @@ static void push(struct lane *lane, struct op *op, bool first) {
     pthread_cond_signal(&lane->wake);
 }
 
-enum store_result lane_submit(struct lane *lane, struct op *op) {
+/* Queues the operation. STORE_OK: queued, op_wait must follow. */
+static enum store_result lane_submit(struct lane *lane, struct op *op) {
     int64_t now_us = clock_monotonic_us();
     int64_t down_us = atomic_load_explicit(&lane->down_since_us, memory_order_relaxed);
     if (lane->started == 0) {
@@ -155,7 +156,8 @@ enum store_result op_sleep(struct op *op) {
     return result_of(op);
 }
 
-enum store_result op_wait(struct op *op) {
+/* Waits until the operation is finished, or takes it back at its deadline. */
+static enum store_result op_wait(struct op *op) {
     int64_t until_us = op->deadline_us;
     if (op->early != NULL) {
         op->early->wait(op->early->context);
@@ -176,6 +178,15 @@ enum store_result op_wait(struct op *op) {
         until_us += 100000; /* in a thread's hands, which is bounded, or on its way to another lane */
     }
     return result_of(op);
+}
+
+enum store_result lane_carry_out(struct lane *lane, struct op *op) {
+    enum store_result refused = lane_submit(lane, op);
+    if (refused != STORE_OK) {
+        op->result = refused;
+        return result_of(op);
+    }
+    return op_wait(op);
 }
 
 enum store_result op_refused(const struct op *op) {

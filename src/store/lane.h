@@ -87,18 +87,17 @@ MUST_CHECK bool lane_start(struct lane *lane, const struct settings *settings,
 /* No thread takes anything new; what waits is answered with STORE_UNAVAILABLE; ends the threads. */
 void lane_stop(struct lane *lane);
 
+/* A fresh operation; lane_carry_out or op_sleep ends its life. deadline_us: clock_monotonic_us. */
 void op_init(struct op *op, const struct op_kind *kind, int64_t deadline_us);
 
-/* Queues the operation. STORE_OK: queued, op_wait must follow. STORE_BUSY: the queue is full.
- * STORE_UNAVAILABLE: the database has been away for more than a second, or the lane is stopping. */
-MUST_CHECK enum store_result lane_submit(struct lane *lane, struct op *op);
+/* Queues the operation and waits until it is finished, or takes it back at its deadline. Returns its result.
+ * At once, and not queued: STORE_BUSY, the queue is full; STORE_UNAVAILABLE, the database has been away for
+ * more than a second, or the lane is stopping. Thread-safe, as all that follow. */
+MUST_CHECK enum store_result lane_carry_out(struct lane *lane, struct op *op);
 
 /* Queues an operation that a thread holds: first (true) or last. Never refused: as many wait as there are
  * callers. */
 void lane_pass(struct lane *lane, struct op *op, bool first);
-
-/* Waits until the operation is finished, or takes it back at its deadline. Returns its result. */
-enum store_result op_wait(struct op *op);
 
 /* Sleeps until the operation is finished, which the caller knows to be bounded. Returns its result. */
 enum store_result op_sleep(struct op *op);

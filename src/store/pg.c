@@ -1,6 +1,5 @@
 #include "store/pg.h"
 
-#include <errno.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,24 +45,6 @@ const char *pg_message(struct pg *pg) {
         }
     }
     return line;
-}
-
-/* Waits until the socket is ready for `events` or the deadline passes (false). */
-static bool wait_socket(PGconn *conn, short events, int64_t deadline_us) {
-    struct pollfd entry = {.fd = PQsocket(conn), .events = events};
-    for (;;) {
-        int64_t left_us = deadline_us - clock_monotonic_us();
-        if (left_us <= 0 || entry.fd < 0) {
-            return false;
-        }
-        int ready = poll(&entry, 1, (int)(left_us / 1000) + 1);
-        if (ready > 0) {
-            return true;
-        }
-        if (ready < 0 && errno != EINTR) {
-            return false;
-        }
-    }
 }
 
 /* Starts a connection with everything that bounds it: keepalives and user time-outs on both sides find a dead
@@ -126,7 +107,7 @@ static bool finish_connection(PGconn *conn, int64_t deadline_us) {
     PostgresPollingStatusType next = PGRES_POLLING_WRITING;
     while (next != PGRES_POLLING_OK) {
         if (next == PGRES_POLLING_FAILED ||
-            !wait_socket(conn, next == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline_us)) {
+            !clock_wait_fd(PQsocket(conn), next == PGRES_POLLING_READING ? POLLIN : POLLOUT, deadline_us)) {
             return false;
         }
         next = PQconnectPoll(conn);
@@ -279,7 +260,7 @@ static bool flush(struct pg *pg, int64_t deadline_us) {
         if (left == 0) {
             return true;
         }
-        if (left < 0 || !wait_socket(pg->conn, POLLIN | POLLOUT, deadline_us) ||
+        if (left < 0 || !clock_wait_fd(PQsocket(pg->conn), POLLIN | POLLOUT, deadline_us) ||
             PQconsumeInput(pg->conn) == 0) {
             return false;
         }
@@ -296,7 +277,7 @@ static struct pg_answer read_answer(struct pg *pg, int64_t deadline_us) {
     }
     for (;;) {
         while (PQisBusy(pg->conn)) {
-            if (!wait_socket(pg->conn, POLLIN, deadline_us) || PQconsumeInput(pg->conn) == 0) {
+            if (!clock_wait_fd(PQsocket(pg->conn), POLLIN, deadline_us) || PQconsumeInput(pg->conn) == 0) {
                 PQclear(answer.result);
                 return lost(pg, "while waiting for an answer");
             }

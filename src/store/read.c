@@ -167,21 +167,12 @@ static void read_run(struct lane *lane, struct pg *pg, void *scratch, struct op 
     }
 }
 
-static enum store_result ask(struct store *store, struct op *op) {
-    enum store_result result = lane_submit(&store->readers, op);
-    if (result != STORE_OK) {
-        sem_destroy(&op->done);
-        return result;
-    }
-    return op_wait(op);
-}
-
 enum store_result store_get(struct store *store, const struct caller *caller, const char *id,
                             int64_t deadline_us, const struct store_early *early, struct record *record) {
     struct get get = {.caller = caller, .id = id, .record = record};
     op_init(&get.op, &get_kind, deadline_us);
     get.op.early = early;
-    return ask(store, &get.op);
+    return lane_carry_out(&store->readers, &get.op);
 }
 
 enum store_result store_list(struct store *store, const struct caller *caller,
@@ -189,7 +180,7 @@ enum store_result store_list(struct store *store, const struct caller *caller,
     struct list list = {.caller = caller, .filter = filter, .page = page};
     *page = (struct page){.count = 0};
     op_init(&list.op, &list_kind, deadline_us);
-    return ask(store, &list.op);
+    return lane_carry_out(&store->readers, &list.op);
 }
 
 void page_free(struct page *page) {

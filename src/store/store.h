@@ -74,6 +74,7 @@ struct record {
     char *memory;         /* freed by record_free; NULL if the texts are the caller's own */
 };
 
+/* Frees the record's memory, if it has any. */
 void record_free(struct record *record);
 
 /* For a caller that would rather have the result on the thread that brings it than be woken for it. */
@@ -163,6 +164,8 @@ struct event_list {
     bool has_more;
     char *memory;
 };
+
+/* Frees what a list holds; it is empty then. */
 void event_list_free(struct event_list *list);
 
 /* Reads up to `limit` events of one payment after number `after_n`, in order. STORE_NOT_FOUND if the caller
@@ -185,6 +188,8 @@ struct refund_list {
     bool has_more;
     char *memory;
 };
+
+/* Frees what a list holds; it is empty then. */
 void refund_list_free(struct refund_list *list);
 
 /* Reads up to `limit` refunds of one payment, newest first, below the id `after` ("" from the newest).

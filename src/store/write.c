@@ -112,13 +112,7 @@ static enum store_result lead(struct store *store, struct write *write) {
     write->op.on_finish = leader_finished;
     write->op.early = write->early;
     bool suspect = write->key->present && keymap_is_suspect(&store->keys, &write->keyed);
-    enum store_result result = lane_submit(suspect ? &store->quarantine : &store->writers, &write->op);
-    if (result == STORE_OK) {
-        result = op_wait(&write->op);
-    } else {
-        write->op.result = result;
-        sem_destroy(&write->op.done);
-    }
+    enum store_result result = lane_carry_out(suspect ? &store->quarantine : &store->writers, &write->op);
     if (suspect && result != STORE_IN_FLIGHT) {
         keymap_clear_suspect(&store->keys, &write->keyed);
     }

@@ -1,6 +1,7 @@
 #include "sys/clock.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include <time.h>
@@ -57,5 +58,22 @@ void clock_sleep_ms(int64_t duration_ms) {
         struct timespec duration = {.tv_sec = (time_t)(duration_ms / 1000),
                                     .tv_nsec = (duration_ms % 1000) * 1000000};
         nanosleep(&duration, NULL);
+    }
+}
+
+bool clock_wait_fd(int fd, short events, int64_t deadline_us) {
+    struct pollfd entry = {.fd = fd, .events = events};
+    for (;;) {
+        int64_t left_us = deadline_us - clock_monotonic_us();
+        if (left_us <= 0 || fd < 0) {
+            return false;
+        }
+        int ready = poll(&entry, 1, (int)(left_us / 1000) + 1);
+        if (ready > 0) {
+            return true;
+        }
+        if (ready < 0 && errno != EINTR) {
+            return false;
+        }
     }
 }

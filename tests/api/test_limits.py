@@ -2,13 +2,12 @@
 from __future__ import annotations
 
 import signal
-import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
-from servers import SLOW, Folder, Postgres, Redis, Server, scaled, wait_until
+from servers import SLOW, Folder, Postgres, Redis, Server, Workers, scaled, wait_until
 
 LIST = "/api/v1/payments?limit=1"
 # A loaded machine must not make Redis look slow, where slowness is not what is tested.
@@ -60,40 +59,24 @@ def changes(server: Server) -> list[str]:
     return [line["event"] for line in server.log_lines() if line.get("event", "").startswith("redis_")]
 
 
-class Load:
+class Load(Workers):
     """Clients that ask as fast as they can until stopped; counts the statuses."""
 
     def __init__(self, servers: list[Server], clients: int = 8) -> None:
+        super().__init__(clients)
+        self.servers = servers
         self.statuses: Counter[int] = Counter()
         self.slowest_s = 0.0
-        self.errors: list[BaseException] = []
-        self.lock = threading.Lock()
-        self.stopping = threading.Event()
-        self.threads = [threading.Thread(target=self.ask, args=(servers[i % len(servers)],)) for i in range(clients)]
 
-    def ask(self, server: Server) -> None:
-        try:
-            with server.client() as client:
-                while not self.stopping.is_set():
-                    begun = time.monotonic()
-                    status = client.call("GET", LIST).status
-                    took = time.monotonic() - begun
-                    with self.lock:
-                        self.statuses[status] += 1
-                        self.slowest_s = max(self.slowest_s, took)
-        except BaseException as error:  # told by the test's own thread
-            self.errors.append(error)
-
-    def __enter__(self) -> Load:
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join()
-        assert not self.errors, self.errors
+    def work(self, number: int) -> None:
+        with self.servers[number % len(self.servers)].client() as client:
+            while not self.stopping.is_set():
+                begun = time.monotonic()
+                status = client.call("GET", LIST).status
+                took = time.monotonic() - begun
+                with self.lock:
+                    self.statuses[status] += 1
+                    self.slowest_s = max(self.slowest_s, took)
 
     def total(self) -> int:
         with self.lock:

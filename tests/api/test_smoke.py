@@ -1,16 +1,15 @@
 """`payflow smoke`: what a release must do before it gets traffic; here against good and bad servers."""
 from __future__ import annotations
 
-import http.server
 import re
 import ssl
 import subprocess
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from listener import Handler, Listener
 from servers import BINARY, Folder, Server
 
 
@@ -68,7 +67,7 @@ Rewrite = Callable[[str, str, bytes], bytes]
 @contextmanager
 def front(server: Server, rewrite: Rewrite, context: ssl.SSLContext | None = None) -> Iterator[str]:
     """A proxy in front of the server that may change answers; its URL."""
-    class Handler(http.server.BaseHTTPRequestHandler):
+    class Proxy(Handler):
         def answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
             keep = {n: v for n, v in self.headers.items() if n.lower() not in ("host", "connection", "content-length")}
@@ -84,20 +83,11 @@ def front(server: Server, rewrite: Rewrite, context: ssl.SSLContext | None = Non
 
         do_GET = do_POST = answer
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    if context is not None:
-        proxy.socket = context.wrap_socket(proxy.socket, server_side=True)
-    thread = threading.Thread(target=proxy.serve_forever, args=(0.05,))
-    thread.start()
+    proxy = Listener(Proxy, tls=context)
     try:
-        yield f"{'https' if context else 'http'}://localhost:{proxy.server_port}"
+        yield f"{'https' if context else 'http'}://localhost:{proxy.port}"
     finally:
-        proxy.shutdown()
-        thread.join()
-        proxy.server_close()
+        proxy.stop()
 
 
 @pytest.mark.parametrize(("at", "old", "new", "says"), [

@@ -6,7 +6,6 @@ for. PostgreSQL and Redis are real; PostgreSQL has the passwords it is given (th
 from __future__ import annotations
 
 import contextlib
-import http.server
 import json
 import re
 import secrets
@@ -20,6 +19,7 @@ import urllib.parse
 from dataclasses import dataclass
 from pathlib import Path
 
+from listener import Handler, Listener
 from servers import Database, Folder, Postgres, Redis, free_port
 
 DATABASE_SCOPE = "https://www.googleapis.com/auth/sqlservice.login"
@@ -195,7 +195,7 @@ class Metadata:
         self.mode = "ok"
         self.port = free_port()
         self.requests = 0
-        self.server: http.server.ThreadingHTTPServer | None = None
+        self.listener: Listener | None = None
 
     @property
     def host(self) -> str:
@@ -204,27 +204,21 @@ class Metadata:
     def start(self) -> Metadata:
         outer = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Answers(Handler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
                 outer.answer(self)
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
-        self.server.daemon_threads = True
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self.listener = Listener(Answers, self.port)
         return self
 
     def stop(self) -> None:
-        if self.server is not None:
-            self.server.shutdown()
-            self.server.server_close()
-            self.server = None
+        if self.listener is not None:
+            self.listener.stop()
+            self.listener = None
 
-    def answer(self, request: http.server.BaseHTTPRequestHandler) -> None:
+    def answer(self, request: Handler) -> None:
         self.requests += 1
         url = urllib.parse.urlparse(request.path)
         scope = urllib.parse.parse_qs(url.query).get("scopes", [""])[0]
@@ -260,7 +254,7 @@ class Ldap:
         outer = self
         self.tokens = tokens
 
-        class Handler(socketserver.BaseRequestHandler):
+        class Binds(socketserver.BaseRequestHandler):
             def handle(self) -> None:
                 data = b""
                 while piece := self.request.recv(65536):
@@ -271,10 +265,9 @@ class Ldap:
                             self.request.sendall(outer.reply(content))
                             data = data[end:]
 
-        self.server = socketserver.ThreadingTCPServer(("127.0.0.1", 0), Handler)
-        self.server.daemon_threads = True
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+        self.listener = Listener(Binds)
+        self.port = self.listener.port
+        self.stop = self.listener.stop
 
     def reply(self, message: bytes) -> bytes:
         _, number, at = ber(message, 0)
@@ -287,7 +280,3 @@ class Ldap:
         code = 0 if self.tokens.is_good(password.decode()) else 49
         answer = bytes([0x02, len(number), *number, 0x61, 7, 0x0A, 1, code, 0x04, 0, 0x04, 0])
         return bytes([0x30, len(answer)]) + answer
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()

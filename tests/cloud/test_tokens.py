@@ -5,14 +5,14 @@ an hour's events fit into a test. The metadata server and the LDAP server behind
 """
 from __future__ import annotations
 
-import threading
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 
 import pytest
 from identity import TOKEN_PREFIX, Authority, Ldap, Metadata, TlsPostgres, TlsRedis, Tokens
-from servers import Folder, Server, wait_until
+from servers import Folder, Server, Workers, wait_until
 
 USER = "payflow_iam"
 PAYMENT = {"amount": 10.5, "currency": "EUR"}
@@ -91,40 +91,22 @@ def serve(cloud: Cloud) -> Iterator[Callable[..., Server]]:
         assert TOKEN_PREFIX not in server.log.read_text(), "a token was logged"
 
 
-class Payments:
+class Payments(Workers):
     """Clients that pay until stopped, each payment with a key of its own."""
 
     def __init__(self, server: Server, clients: int = 6) -> None:
+        super().__init__(clients)
         self.server = server
         self.statuses: Counter[int] = Counter()
-        self.errors: list[BaseException] = []
-        self.stopping = threading.Event()
-        self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self.pay, args=(number,)) for number in range(clients)]
 
-    def pay(self, number: int) -> None:
-        try:
-            with self.server.client() as client:
-                count = 0
-                while not self.stopping.is_set():
-                    count += 1
-                    status = client.call("POST", "/api/v1/payments", PAYMENT, key=f"{number}-{count}").status
-                    with self.lock:
-                        self.statuses[status] += 1
-                    self.stopping.wait(0.005)
-        except BaseException as error:
-            self.errors.append(error)
-
-    def __enter__(self) -> Payments:
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join()
-        assert not self.errors, self.errors
+    def work(self, number: int) -> None:
+        with self.server.client() as client:
+            for count in itertools.count(1):
+                if self.stopping.wait(0.005):
+                    return
+                status = client.call("POST", "/api/v1/payments", PAYMENT, key=f"{number}-{count}").status
+                with self.lock:
+                    self.statuses[status] += 1
 
     def go_on(self, payments: int = 20) -> None:
         want = self.statuses[201] + payments

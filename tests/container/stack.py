@@ -6,15 +6,14 @@ import json
 import os
 import signal
 import ssl
-import threading
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from engine import Engine, send
 from images import PAYFLOW, Images
-from servers import TOP, Folder, Reply, free_port, wait_until
+from servers import TOP, Folder, Reply, Workers, free_port, wait_until
 
 PROJECT = f"payflow-test-{os.getpid()}"
 RETRY_LIMIT_S = 60
@@ -147,31 +146,19 @@ class Client:
         self.connection.close()
 
 
-@dataclass
-class Load:
+class Load(Workers):
     """Callers that pay, and after any failure send the same request with the same key until it is answered."""
 
-    stack: Stack
-    callers: int = 4
-    pause_s: float = 0.01
-    paid: dict[str, str] = field(default_factory=dict)  # Idempotency-Key -> payment id
-    failures: list[str] = field(default_factory=list)  # what was answered by a retry
-    lost: list[str] = field(default_factory=list)  # what was never answered, or wrongly
-    seconds: list[float] = field(default_factory=list)  # of each request that went well at once
-    stopping: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, stack: Stack, callers: int = 4, pause_s: float = 0.01) -> None:
+        super().__init__(callers)
+        self.stack = stack
+        self.pause_s = pause_s
+        self.paid: dict[str, str] = {}  # Idempotency-Key -> payment id
+        self.failures: list[str] = []  # what was answered by a retry
+        self.lost: list[str] = []  # what was never answered, or wrongly
+        self.seconds: list[float] = []  # of each request that went well at once
 
-    def __enter__(self) -> Load:
-        self.threads = [threading.Thread(target=self.pay, daemon=True) for _ in range(self.callers)]
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stopping.set()
-        for thread in self.threads:
-            thread.join(RETRY_LIMIT_S + 30)
-
-    def pay(self) -> None:
+    def work(self, _: int) -> None:
         client = self.stack.client()
         while not self.stopping.is_set():
             key = str(uuid.uuid4())

@@ -2,12 +2,13 @@
 Certificate Manager, and of Cloud Run what is looked at or set. Moving traffic for real is tests/rehearsal's."""
 from __future__ import annotations
 
-import http.server
 import json
 import re
 import threading
 import time
 from typing import Any
+
+from listener import Handler, Listener
 
 PROJECT, REGION, SERVICE = "acme-payflow", "europe-west1", "payflow-production"
 Json = dict[str, Any]
@@ -41,7 +42,7 @@ class Google:
                        "traffic": traffic, "conditions": [ready("Ready"), ready("ConfigurationsReady"), ready("RoutesReady")]}}
         google = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Api(Handler):
             protocol_version = "HTTP/1.1"
 
             def answer(self) -> None:
@@ -60,16 +61,9 @@ class Google:
                 self.wfile.write(text)
             do_GET = do_POST = do_PUT = do_PATCH = answer
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        self.listener = Listener(Api)
+        self.port = self.listener.port
+        self.stop = self.listener.stop
 
     def environment(self) -> dict[str, str]:
         # gcloud puts the region before Cloud Run's host; *.localhost is this machine only where the resolver says so.

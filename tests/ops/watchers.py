@@ -2,15 +2,14 @@
 from __future__ import annotations
 
 import contextlib
-import http.server
 import json
-import threading
 import time
 import urllib.parse
 import urllib.request
 from typing import Any
 
 import yaml
+from listener import Handler, Listener
 from rules import LOCAL, TOP, shrunk_file
 from servers import Folder, Process
 
@@ -22,7 +21,7 @@ class Receiver:
         self.got: list[tuple[str, str, str]] = []
         receiver = self
 
-        class Handler(http.server.BaseHTTPRequestHandler):
+        class Hook(Handler):
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
                 receiver.got += [(self.path.strip("/"), alert["status"], alert["labels"]["alertname"])
@@ -30,16 +29,9 @@ class Receiver:
                 self.send_response(200)
                 self.end_headers()
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    def stop(self) -> None:
-        self.server.shutdown()
-        self.server.server_close()
+        self.listener = Listener(Hook)
+        self.port = self.listener.port
+        self.stop = self.listener.stop
 
     def names(self, status: str) -> set[tuple[str, str]]:
         return {(to, name) for to, was, name in self.got if was == status}

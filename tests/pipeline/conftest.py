@@ -5,12 +5,11 @@ import json
 import os
 import shutil
 import subprocess
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from listener import Handler, Listener
 
 TOP = Path(__file__).resolve().parent.parent.parent
 # Nothing of the machine's own CI or cloud gets into a test.
@@ -66,7 +65,7 @@ class Receiver:
         self.answers: dict[str, tuple[int, object]] = {}
         receiver = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Answers(Handler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
                 receiver.requests.append((self.path, dict(self.headers), body))
@@ -76,17 +75,12 @@ class Receiver:
                 self.end_headers()
                 self.wfile.write(json.dumps(answer).encode())
 
-            def log_message(self, *_: object) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+        self.listener = Listener(Answers)
+        self.url = f"http://127.0.0.1:{self.listener.port}"
 
 
 @pytest.fixture
 def receiver() -> Iterator[Receiver]:
     made = Receiver()
     yield made
-    made.server.shutdown()
-    made.server.server_close()
+    made.listener.stop()

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import http.server
 import json
 import re
 import subprocess
@@ -22,6 +21,7 @@ from typing import Any
 
 from front import Front, pick
 from instances import Image, Revision, environment, main_container
+from listener import Handler, Listener
 from servers import Folder
 
 PROJECT, NUMBER, REGION = "acme-payflow", "1234567890", "europe-west1"
@@ -260,23 +260,19 @@ class CloudRun:
         self.broken: Callable[[str, str], bool] = lambda _method, _path: False
         self.front = Front()
         self.stopping = threading.Event()
-        self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler(self))
-        self.port: int = self.server.server_port
-        self.threads = [threading.Thread(target=self.server.serve_forever, args=(0.1,), daemon=True),
-                        threading.Thread(target=self.observe, daemon=True)]
-        for thread in self.threads:
-            thread.start()
+        self.listener = Listener(handler(self))
+        self.port = self.listener.port
+        self.observer = threading.Thread(target=self.observe, daemon=True)
+        self.observer.start()
 
     def stop(self) -> None:
         self.stopping.set()
-        self.server.shutdown()
+        self.listener.stop()
         for service in self.services.values():
             for revision in service.revisions.values():
                 revision.stop()
-        for thread in self.threads:
-            thread.join(10)
+        self.observer.join(10)
         self.front.stop()
-        self.server.server_close()
 
     def observe(self) -> None:
         """Reconciles what changed, and takes the metrics' snapshots."""
@@ -375,8 +371,8 @@ class CloudRun:
             self.broken = lambda _method, _path: False
 
 
-def handler(run: CloudRun) -> type[http.server.BaseHTTPRequestHandler]:
-    class Handler(http.server.BaseHTTPRequestHandler):
+def handler(run: CloudRun) -> type[Handler]:
+    class Api(Handler):
         protocol_version = "HTTP/1.1"
 
         def handle_any(self) -> None:
@@ -408,7 +404,4 @@ def handler(run: CloudRun) -> type[http.server.BaseHTTPRequestHandler]:
             self.end_headers()
             self.wfile.write(data)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    return Handler
+    return Api

@@ -1,6 +1,8 @@
 /* Clocks and randomness as a specification. */
 #include <check.h>
+#include <poll.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include "exact.h"
 #include "sys/clock.h"
@@ -65,6 +67,21 @@ static int by_bytes(const void *left, const void *right) {
     return memcmp(left, right, DRAW_BYTES);
 }
 
+START_TEST(waiting_for_a_file_ends_with_it_or_with_the_deadline) {
+    int ends[2];
+    ck_assert_int_eq(pipe(ends), 0);
+    int64_t begun_us = clock_monotonic_us();
+    ck_assert(!clock_wait_fd(ends[0], POLLIN, begun_us + 20000));
+    ck_assert_int_ge(clock_monotonic_us() - begun_us, 20000);
+    ck_assert_int_eq(write(ends[1], "x", 1), 1);
+    ck_assert(clock_wait_fd(ends[0], POLLIN, clock_monotonic_us() + 10000000));
+    ck_assert(!clock_wait_fd(ends[0], POLLIN, clock_monotonic_us() - 1));
+    ck_assert(!clock_wait_fd(-1, POLLIN, clock_monotonic_us() + 10000000));
+    close(ends[0]);
+    close(ends[1]);
+}
+END_TEST
+
 START_TEST(no_two_draws_of_any_threads_are_equal) {
     pthread_t threads[THREADS];
     for (int i = 0; i < THREADS; i++) {
@@ -89,6 +106,7 @@ Suite *clock_suite(void) {
     tcase_add_test(cases, monotonic_time_never_goes_back);
     tcase_add_test(cases, wall_time_is_in_milliseconds_since_1970);
     tcase_add_test(cases, sleeping_takes_at_least_its_time);
+    tcase_add_test(cases, waiting_for_a_file_ends_with_it_or_with_the_deadline);
     tcase_add_test(cases, random_bytes_fills_just_what_it_is_asked_for);
     tcase_add_test(cases, no_two_draws_of_any_threads_are_equal);
     suite_add_tcase(suite, cases);
