@@ -67,16 +67,8 @@ static void query_run(struct lane *lane, struct pg *pg, void *scratch, struct op
             op_finish(&query->op, result);
             return;
         }
-        if (answer.outcome == PG_REFUSED && pg_is_permanent(answer.sqlstate)) {
-            ops_refuse(ops, count, "reads", answer.sqlstate, pg_message(pg));
+        if (!read_again(pg, &answer, ops, count)) {
             return;
-        }
-        if (answer.outcome == PG_REFUSED) {
-            log_event(LOG_ERROR, "read_refused", "PostgreSQL refused a read with SQLSTATE %s: %s",
-                      answer.sqlstate, pg_message(pg));
-            clock_sleep_ms(50);
-        } else {
-            clock_sleep_ms(5); /* the connection was lost, or memory is short */
         }
     }
 }

@@ -41,6 +41,10 @@ struct store {
 void *read_scratch_new(void);
 void read_scratch_free(void *scratch);
 
+/* read.c: after a read that brought no result. True, a moment later, if it may be asked again; false if
+ * PostgreSQL refused it for good, and `ops` are finished. */
+MUST_CHECK bool read_again(struct pg *pg, const struct pg_answer *answer, struct op **ops, int count);
+
 /* payment_row.c: reads a payment from a result whose columns from `column` on are PAYMENT_COLUMNS. The texts
  * are copied into one allocation of the record's. False without memory, or if the row makes no sense. */
 #define PAYMENT_COLUMNS(p)                                                                                   \

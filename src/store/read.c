@@ -139,6 +139,21 @@ static void finish_list(const PGresult *result, struct op **ops, int count) {
     op_finish(&list->op, read ? STORE_OK : STORE_UNAVAILABLE);
 }
 
+bool read_again(struct pg *pg, const struct pg_answer *answer, struct op **ops, int count) {
+    if (answer->outcome == PG_REFUSED && pg_is_permanent(answer->sqlstate)) {
+        ops_refuse(ops, count, "reads", answer->sqlstate, pg_message(pg));
+        return false;
+    }
+    if (answer->outcome == PG_REFUSED) {
+        log_event(LOG_ERROR, "read_refused", "PostgreSQL refused a read with SQLSTATE %s: %s",
+                  answer->sqlstate, pg_message(pg));
+        clock_sleep_ms(50);
+    } else {
+        clock_sleep_ms(5); /* the connection was lost, or memory is short */
+    }
+    return true;
+}
+
 /* Reads change nothing, so a lost one is simply asked again. */
 static void read_run(struct lane *lane, struct pg *pg, void *scratch, struct op **ops, int count) {
     (void)lane;
@@ -153,16 +168,8 @@ static void read_run(struct lane *lane, struct pg *pg, void *scratch, struct op 
             PQclear(answer.result);
             return;
         }
-        if (answer.outcome == PG_REFUSED && pg_is_permanent(answer.sqlstate)) {
-            ops_refuse(ops, count, "reads", answer.sqlstate, pg_message(pg));
+        if (!read_again(pg, &answer, ops, count)) {
             return;
-        }
-        if (answer.outcome == PG_REFUSED) {
-            log_event(LOG_ERROR, "read_refused", "PostgreSQL refused a read with SQLSTATE %s: %s",
-                      answer.sqlstate, pg_message(pg));
-            clock_sleep_ms(50);
-        } else {
-            clock_sleep_ms(5); /* the connection was lost, or memory is short */
         }
     }
 }
