@@ -116,6 +116,9 @@ chaos: packages-chaos ## kills and cuts everything under load, then proves that 
 	@$(PYTHON) tests/faults/chaos.py
 chaos-proof: packages-chaos ## builds PayFlow with one planted bug after the other: chaos must find each
 	@$(PYTHON) tests/faults/proof.py
+slow-clients: packages-slow-clients ## thousands of slow heads, bodies and reads by slowhttptest, through the proxy and on PayFlow itself
+	@$(MAKE) --no-print-directory build
+	@$(PYTHON) tests/faults/slow.py
 
 fuzz: packages-fuzz ## the fuzzers on their corpora, then for FUZZ_SECONDS each
 	@$(MAKE) --no-print-directory -j$(JOBS) $(FUZZERS:%=build/fuzz/bin/%)

@@ -24,6 +24,7 @@ declare -A goals=(
     [fuzz]="${build[*]} clang libclang-rt-dev"
     [analyze]="${build[*]} clang"
     [chaos]="${build[*]} faketime postgresql python3-psycopg2 redis-tools"
+    [slow-clients]="${build[*]} nginx-light openssl postgresql python3-psycopg2 slowhttptest"
     [alerts]="${build[*]} curl jq postgresql prometheus prometheus-alertmanager python3-psycopg2 python3-pytest redis-tools"
     [arm64]="${build[*]} check gcc-aarch64-linux-gnu libc6-dev-arm64-cross libsubunit-dev"
     [infra]="git make postgresql python3 python3-pip python3-psycopg2 python3-pytest python3-venv python3-yaml"

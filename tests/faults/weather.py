@@ -44,16 +44,20 @@ class Disk:
         return os.geteuid() == 0 and subprocess.run(
             ["mount", "-t", "tmpfs", "-o", f"{options},mode=0700", "tmpfs", self.folder], check=False, capture_output=True).returncode == 0
 
-    def resize(self, size_kb: int) -> None:
-        subprocess.run(["mount", "-o", f"remount,size={size_kb}k", self.folder], check=True, capture_output=True)
+    def resize(self, size_kb: int) -> bool:
+        """False if there is more on it already."""
+        return subprocess.run(["mount", "-o", f"remount,size={size_kb}k", self.folder], check=False, capture_output=True).returncode == 0
 
-    def fill(self) -> None:
-        """From now on nothing more fits."""
-        state = os.statvfs(self.folder)
-        self.resize((state.f_blocks - state.f_bfree) * state.f_frsize // 1024 + 8)
+    def fill(self) -> bool:
+        """From now on nothing more fits. False if PostgreSQL wrote faster than it could be stopped."""
+        for spare_kb in (8, 64, 512, 4096):
+            state = os.statvfs(self.folder)
+            if self.resize((state.f_blocks - state.f_bfree) * state.f_frsize // 1024 + spare_kb):
+                return True
+        return False
 
     def free(self) -> None:
-        self.resize(DISK_MB * 1024)
+        assert self.resize(DISK_MB * 1024)
 
     def unmount(self) -> None:
         if self.mounted:
@@ -269,13 +273,15 @@ class World:
         chosen = [pid for pid in self._sessions() if rng.random() < share]
         return [(True,)] in [rows(self.database, "SELECT pg_terminate_backend(%s)", pid) for pid in chosen]
 
-    def do_disk_full(self, rng: random.Random) -> None:
-        self.disk.fill()
+    def do_disk_full(self, rng: random.Random) -> bool:
+        if not self.disk.fill():
+            return False
         time.sleep(rng.uniform(0.5, 2))
         self.disk.free()
         if not self.postgres.is_running():  # it could not even recover
             self._postgres_again()
         wait_until("PostgreSQL is back", self._answers, 60, 0.1)
+        return True
 
     def do_redis_killed(self, rng: random.Random) -> None:
         self.redis.kill()
