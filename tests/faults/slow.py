@@ -15,14 +15,13 @@ import shutil
 import ssl
 import subprocess
 import sys
-import threading
 import time
 from collections import Counter
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from servers import TOP, Folder, Postgres, Process, Server, free_port, unprivileged, wait_until
+from servers import TOP, Folder, Postgres, Process, Server, Workers, free_port, unprivileged, wait_until
 
 CONNECTIONS = int(os.environ.get("SLOW_CONNECTIONS") or 5000)
 MEASURE_S = 15
@@ -72,30 +71,19 @@ class Nginx(Process):
         return http.client.HTTPSConnection("127.0.0.1", self.port, timeout=20, context=tls)
 
 
-class Honest:
+class Honest(Workers):
     """Callers that pay one after the other on connections that they keep, and write down what comes."""
 
     def __init__(self, target: Nginx | Server) -> None:
+        super().__init__(CALLERS)
         self.target = target
-        self.lock = threading.Lock()
         self.seconds: list[float] = []
         self.errors: Counter[str] = Counter()
-        self.ended = threading.Event()
-        self.threads = [threading.Thread(target=self._live) for _ in range(CALLERS)]
 
-    def __enter__(self) -> Honest:
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ended.set()
-        for thread in self.threads:
-            thread.join()
-
-    def _live(self) -> None:
+    def work(self, number: int) -> None:
+        del number
         connection = connect(self.target)
-        while not self.ended.wait(PAUSE_S):
+        while not self.stopping.wait(PAUSE_S):
             begun = time.monotonic()
             problem = pay(connection)
             with self.lock:
@@ -129,31 +117,23 @@ def pay(connection: http.client.HTTPConnection) -> str:
         return type(error).__name__
 
 
-class Watched:
+class Watched(Workers):
     """The most connections and the most memory that PayFlow had meanwhile."""
 
     def __init__(self, server: Server) -> None:
+        super().__init__(1)
         self.server = server
         self.files_before = self.files()
         self.connections = self.memory_kb = 0
-        self.ended = threading.Event()
-        self.thread = threading.Thread(target=self._look)
 
     def files(self) -> int:
         return len(os.listdir(f"/proc/{self.server.pid}/fd"))
 
-    def _look(self) -> None:
-        while not self.ended.wait(0.25):
+    def work(self, number: int) -> None:
+        del number
+        while not self.stopping.wait(0.25):
             self.connections = max(self.connections, self.files() - self.files_before)
             self.memory_kb = max(self.memory_kb, self.server.resident_kb())
-
-    def __enter__(self) -> Watched:
-        self.thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.ended.set()
-        self.thread.join()
 
 
 class Attack:
