@@ -180,6 +180,11 @@ contract: packages-contract tools-contract ## the contract: schemathesis with an
 tools-contract:
 	@scripts/tools.sh contract
 .PHONY: contract tools-contract
+test-rest: packages-docs
+docs: packages-docs ## the pages: links, pictures drawn, commands run or looked up, help of every command
+	@$(MAKE) --no-print-directory build
+	@$(PYTHON) tests/run.py docs
+.PHONY: docs
 test-rest: packages-infra tools-infra
 infra: packages-infra tools-infra ## Terraform: format, validity, tests, plans without a cloud, policies, scanners, READMEs
 	@$(PYTHON) tests/run.py infra; status=$$?; cat build/reports/infra.txt; exit $$status

@@ -17,6 +17,7 @@ declare -A goals=(
     [bench]="${build[*]} nginx-light postgresql python3-psycopg2 redis-tools wrk"
     [image]="ca-certificates"
     [container]="${build[*]} debootstrap docker.io iptables openssl python3-psycopg2 python3-pytest"
+    [docs]="${build[*]} chromium chromium-driver curl postgresql python3-psycopg2 python3-pytest redis-tools"
     [contract]="${build[*]} chromium chromium-driver postgresql python3-jsonschema python3-psycopg2 python3-pytest redis-tools"
     [lint]="${build[*]} check cppcheck jq python3-venv shellcheck yamllint"
     [pipeline]="${build[*]} docker-registry jq python3-psycopg2 python3-pytest python3-venv skopeo"

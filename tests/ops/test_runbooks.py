@@ -3,51 +3,31 @@ gcloud against a stand-in (google.py). A block that is not run says why."""
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from blocks import Block, blocks, trouble
 from google import PROJECT, REGION, SERVICE, Google
 from rules import TOP
 from servers import Folder, Postgres, Redis, Server, wait_until
 from watchers import Prometheus
 
-FENCE = re.compile(r"^([^\n]*)\n```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-
-
-@dataclass
-class Block:
-    page: str
-    number: int
-    mark: str
-    language: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.page}-{self.number}"
-
-
-def blocks(folder: Path = TOP / "runbooks") -> Iterator[Block]:
-    for page in sorted(folder.glob("*.md")):
-        for number, (mark, language, text) in enumerate(FENCE.findall(page.read_text()), start=1):
-            yield Block(page.stem, number, mark.strip(), language, text)
-
-
-def trouble(block: Block) -> str | None:
-    if block.mark == "<!-- run -->" and block.language in ("sh", "sql"):
-        return None
-    return None if re.fullmatch(r"<!-- not run: .{8,} -->", block.mark) else f"{block}: neither run nor says why not: {block.mark!r}"
+HERE = "tests/ops/test_runbooks.py"
+PAGES = [*sorted((TOP / "runbooks").glob("*.md")), TOP / "docs" / "observability.md"]
+EVERY = [block for page in PAGES for block in blocks(page)]
+RUN = [block for block in EVERY if (block.is_run and block.page.parent.name == "runbooks") or HERE in block.run_by]
 
 
 def test_every_block_is_marked(tmp_path: Path) -> None:
-    assert [trouble(block) for block in blocks() if trouble(block)] == []
-    (tmp_path / "Page.md").write_text("Text:\n\n```sh\nrm -rf /\n```\n")
-    assert [trouble(block) for block in blocks(tmp_path)] != []
+    assert [trouble(block) for block in EVERY if trouble(block)] == []
+    page = tmp_path / "Page.md"
+    page.write_text("Text:\n\n```sh\nrm -rf /\n```\n")
+    assert [trouble(block) for block in blocks(page)] != []
+    assert len(RUN) > 40
 
 
 class World:
@@ -92,11 +72,11 @@ def world(folder: Folder) -> Iterator[World]:
     made.stop()
 
 
-@pytest.mark.parametrize("block", [b for b in blocks() if b.mark == "<!-- run -->"], ids=str)
+@pytest.mark.parametrize("block", RUN, ids=str)
 def test_block_works(world: World, block: Block) -> None:
     if block.language == "sh" and shutil.which("gcloud") is None:
         pytest.skip("gcloud is not installed")
-    if block.page == "key-leak":
+    if block.page.stem == "key-leak":
         world.server.new_key("leaky")
     done = world.run(block)
     assert done.returncode == 0, f"{block.text}\n{done.stdout}\n{done.stderr}"
@@ -111,7 +91,7 @@ def test_a_wrong_command_is_found(world: World) -> None:
                            ("sql", "SELECT no_such_column FROM payments;")):
         if "gcloud" in text and shutil.which("gcloud") is None:
             continue
-        assert world.run(Block("planted", 1, "", language, text)).returncode != 0, text
+        assert world.run(Block(TOP / "planted", 1, "", language, text, None)).returncode != 0, text
 
 
 def test_what_the_procedures_did(world: World) -> None:
