@@ -78,7 +78,7 @@ ASSETS := docs_html=src/api/docs/index.html start_js=src/api/docs/start.js swagg
 # CivetWeb is not here: src/http/server.c includes it, with the settings it is built with.
 THEIRS := $(DEPS)/cjson/cJSON.c $(addprefix $(DEPS)/hiredis/,alloc.c async.c hiredis.c net.c read.c sds.c sockcompat.c ssl.c)
 UNIT := $(wildcard tests/unit/*.c)
-FUZZERS := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c))
+FUZZERS := $(filter-out wire_%,$(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/*.c)))
 C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] tests/*/*.[ch])
 
 # --- targets ----------------------------------------------------------------------------------------------------------
@@ -267,7 +267,8 @@ build/fuzz/payflow.a: $(filter-out build/fuzz/obj/src/main.o,$(obj_fuzz))
 build/fuzz/bin/%: build/fuzz/obj/tests/fuzz/%.o build/fuzz/payflow.a
 	@mkdir -p $(@D)
 	@echo "  LINK  $@"
-	@$(CC_fuzz) $(LDFLAGS_all) $(LDFLAGS_fuzz) -o $@ $^ $(LIBS_dynamic)
+	@$(CC_fuzz) $(LDFLAGS_all) $(LDFLAGS_fuzz) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(LIBS_dynamic)
+build/fuzz/bin/wire: build/fuzz/obj/tests/fuzz/wire_store.o build/fuzz/obj/tests/fuzz/wire_mutator.o
 .PRECIOUS: build/fuzz/obj/%.o
 
 # OpenSSL's headers, apart from those of this machine's libc, which lie beside some of them.

@@ -511,6 +511,9 @@ static bool is_utf8_charset(struct slice parameter) {
 }
 
 bool head_media_is_json(struct slice value) {
+    if (value.data == NULL) {
+        return false;
+    }
     for (size_t from = 0, i = 0; i <= value.len; i++) {
         if (i < value.len && value.data[i] != ';') {
             continue;

@@ -19,7 +19,7 @@ TOP = Path(__file__).resolve().parent.parent.parent
 HERE = TOP / "tests" / "fuzz"
 BUILD = TOP / "build" / "fuzz"
 SECONDS = int(os.environ.get("FUZZ_SECONDS") or 30)
-BYTES_MAX = {"head": 20000, "payment": 8192, "json": 8192, "chunked": 8192}
+BYTES_MAX = {"head": 20000, "wire": 24000, "payment": 8192, "json": 8192, "chunked": 8192}
 
 
 def unpack(name: str) -> Path:
@@ -36,7 +36,7 @@ def unpack(name: str) -> Path:
 
 
 def fuzz(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    dictionary = HERE / f"{name}.dict"
+    dictionary = HERE / f"{'head' if name == 'wire' else name}.dict"
     return subprocess.run(
         [BUILD / "bin" / name, f"-artifact_prefix={BUILD}/found/{name}-", f"-max_len={BYTES_MAX.get(name, 1024)}", "-timeout=10",
          "-rss_limit_mb=1024", "-print_final_stats=1", *([f"-dict={dictionary}"] if dictionary.is_file() else []), *map(str, arguments)],
