@@ -2,7 +2,6 @@
 #include <stdio.h>
 
 #include "api/access.h"
-#include "core/money.h"
 #include "core/payment_json.h"
 #include "core/query.h"
 #include "core/timestamp.h"

@@ -2,9 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "obs/log.h"
 #include "store/internal.h"
-#include "sys/clock.h"
 
 #define EVENT_COLUMNS                                                                                        \
     "e.epoch, e.xid::text, e.seq, (extract(epoch FROM e.created_at) * 1000)::int8, e.n, e.step, e.status,"   \

@@ -13,7 +13,6 @@ from servers import TOP, Reply, Server, wait_until
 PAYMENTS = "/api/v1/payments"
 NOWHERE = "pay_01kb0a6v0rj4t2c7m9x3w5y8ze"
 BUSINESS = [key for key in contract.OPERATIONS if key[1].startswith("/api/")]
-WRITES = [key for key in BUSINESS if key[0] == "POST"]
 
 
 def schema(name: str) -> dict:

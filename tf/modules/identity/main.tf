@@ -110,7 +110,8 @@ resource "google_iam_workload_identity_pool_provider" "this" {
   display_name                       = "CircleCI: ${each.key}"
 
   attribute_mapping = {
-    "google.subject"     = "assertion.sub"
+    # Not the token's own subject, which names user, repository and branch too: Google takes 127 bytes.
+    "google.subject"     = local.claim["project-id"]
     "attribute.identity" = "'${each.key}'"
   }
   # A job that a person opened by SSH gets nothing.

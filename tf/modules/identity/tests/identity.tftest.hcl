@@ -72,6 +72,10 @@ run "the_pipeline_is_bound" {
     error_message = "staging's tokens come from the project's main branch and from no SSH re-run"
   }
   assert {
+    condition     = alltrue([for provider in google_iam_workload_identity_pool_provider.this : provider.attribute_mapping["google.subject"] == "assertion['oidc.circleci.com/project-id']"])
+    error_message = "the subject is short: CircleCI's own (org, project, user, origin, ref) is longer than the 127 bytes that Google takes"
+  }
+  assert {
     condition     = endswith(google_iam_workload_identity_pool_provider.this["production"].attribute_condition, " && 'bbbbbbbb-cccc-dddd-eeee-ffffffffffff' in assertion['oidc.circleci.com/context-ids']")
     error_message = "production also needs its context"
   }
