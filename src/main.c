@@ -75,6 +75,10 @@ static double feed_lag(void *store) {
     return store_feed_lag_s(store);
 }
 
+static double redis_is_up(void *cache) {
+    return cache_state(cache) == CACHE_UP ? 1 : 0;
+}
+
 /* Intake goes on for a moment, because a front end may still send; then what is in flight is finished. */
 static void drain(struct api *api, struct http_server *server) {
     int64_t begun_us = clock_monotonic_us();
@@ -139,6 +143,9 @@ static int serve(const struct settings *settings) {
         metrics_callback("payflow_feed_lag_seconds", "gauge",
                          "How long the oldest running transaction has held back the end of the events feed.",
                          feed_lag, api.store);
+        if (cache_state(api.cache) != CACHE_NOT_CONFIGURED) { /* absent there: nothing is missing */
+            metrics_callback("payflow_redis_up", "gauge", "1 while Redis answers.", redis_is_up, api.cache);
+        }
         status = serve_with(&api, &signals);
     }
     if (api.store != NULL) {

@@ -6,6 +6,7 @@
 
 #include <libpq-fe.h>
 
+#include "core/redis_url.h"
 #include "version.h"
 
 #define SECRET_MAX 4096 /* bytes of a secret in a file */
@@ -272,6 +273,15 @@ static void url_security(const char *url, char *sslmode, size_t size, bool *sock
     PQconninfoFree(options);
 }
 
+static void check_redis_url(const struct settings *settings, struct text *errors) {
+    struct redis_url url;
+    const char *wrong = settings->redis_url[0] == '\0' ? NULL : redis_url_parse(settings->redis_url, &url);
+    explicit_bzero(&url, sizeof url);
+    if (wrong != NULL) {
+        text_printf(errors, "REDIS_URL: %s\n", wrong);
+    }
+}
+
 /* Tokens and payments cross these wires: they must not be read or answered by somebody else. */
 static void check_wires(const struct settings *settings, const char *who, bool database, bool redis,
                         struct text *errors) {
@@ -317,10 +327,7 @@ bool settings_read(struct settings *settings, struct text *errors) {
     if (settings->db_sslmode == NULL) {
         settings->db_sslmode = development ? "prefer" : "verify-full";
     }
-    if (settings->redis_url[0] != '\0' && strncmp(settings->redis_url, "redis://", 8) != 0 &&
-        strncmp(settings->redis_url, "rediss://", 9) != 0) {
-        text_add_string(errors, "REDIS_URL: must begin with redis:// or rediss://\n");
-    }
+    check_redis_url(settings, errors);
     if (settings->environment == ENV_PRODUCTION) {
         if (!settings->auth) {
             text_add_string(errors, "PAYFLOW_AUTH: production needs it on\n");

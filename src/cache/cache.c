@@ -25,7 +25,7 @@ struct cache *cache_start(const struct settings *settings, char *error, size_t e
     }
     snprintf(error, error_size, "out of memory or threads");
     struct cache *cache = calloc(1, sizeof *cache);
-    struct local *local = local_new();
+    struct local *local = local_new(clock_monotonic_us);
     struct shared *shared =
         cache != NULL && local != NULL && configured ? shared_start(settings, &url) : NULL;
     OPENSSL_cleanse(&url, sizeof url);
@@ -63,5 +63,5 @@ struct rate_answer cache_rate_check(struct cache *cache, const char *subject,
     if (cache->shared != NULL) {
         gcra = gcra_of(limit, cache->settings->max_instances);
     }
-    return local_take(cache->local, subject, &gcra, clock_monotonic_us() * TICKS_PER_US);
+    return local_take(cache->local, subject, &gcra);
 }

@@ -5,7 +5,7 @@
 
 #include <hiredis/hiredis.h>
 
-#include "cache/url.h"
+#include "core/redis_url.h"
 #include "settings.h"
 
 /* Connects, blocking for at most a second a step, and logs in. NULL on failure, with the reason in `why` (no

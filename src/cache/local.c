@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "cache/subject.h"
 #include "sys/clock.h"
 
 /* 1024 sets of 8 entries of 16 bytes: 8192 subjects in 128 KiB. */
@@ -16,17 +17,19 @@ struct entry {
 };
 
 struct local {
+    int64_t (*clock_us)(void);
     pthread_mutex_t locks[LOCKS];
     uint64_t seed;
     struct entry sets[SETS][WAYS];
 };
 
-struct local *local_new(void) {
+struct local *local_new(int64_t (*clock_us)(void)) {
     struct local *local = calloc(1, sizeof *local);
     for (size_t i = 0; local != NULL && i < LOCKS; i++) {
         pthread_mutex_init(&local->locks[i], NULL);
     }
     if (local != NULL) {
+        local->clock_us = clock_us;
         random_bytes((uint8_t *)&local->seed, sizeof local->seed);
     }
     return local;
@@ -39,21 +42,12 @@ void local_free(struct local *local) {
     free(local);
 }
 
-/* FNV-1a with a seed. Two subjects that share a hash share a limit, which 64 bits make a matter of no
- * account. */
-static uint64_t hash_of(uint64_t seed, const char *subject) {
-    uint64_t hash = UINT64_C(14695981039346656037) ^ seed;
-    for (; *subject != '\0'; subject++) {
-        hash = (hash ^ (unsigned char)*subject) * UINT64_C(1099511628211);
-    }
-    return hash ^ hash >> 32;
-}
-
-struct rate_answer local_take(struct local *local, const char *subject, const struct gcra *gcra,
-                              int64_t now) {
-    uint64_t hash = hash_of(local->seed, subject);
+struct rate_answer local_take(struct local *local, const char *subject, const struct gcra *gcra) {
+    uint64_t hash = subject_hash(local->seed, subject);
     size_t set = hash % SETS;
     pthread_mutex_lock(&local->locks[set % LOCKS]);
+    /* Read with the lock held: who waits for it long would come with a time that others have left behind. */
+    int64_t now = local->clock_us() * TICKS_PER_US;
     struct entry *entry = &local->sets[set][0];
     for (size_t i = 0; i < WAYS; i++) {
         struct entry *way = &local->sets[set][i];

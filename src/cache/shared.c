@@ -8,6 +8,7 @@
 
 #include <openssl/crypto.h>
 
+#include "cache/lease.h"
 #include "cache/link.h"
 #include "cache/script.h"
 #include "cache/slots.h"
@@ -28,7 +29,7 @@
  * commands. */
 struct command {
     struct slot *first, *last;
-    int wanted; /* 0: this is a new log-in */
+    struct script_take take; /* wanted is 0: this is a new log-in */
     int64_t sent_us;
 };
 
@@ -36,6 +37,7 @@ struct shared {
     const struct settings *settings;
     struct redis_url url;
     struct slots slots;
+    struct leases *leases;
     pthread_t thread;
     _Atomic bool stopping;
     _Atomic bool up;
@@ -56,6 +58,7 @@ struct shared {
 };
 
 static const struct gcra probe_gcra = {.interval = 1, .tolerance = 1};
+static const struct script_take probe_take = {.wanted = 1};
 
 /* --- what is known of Redis --- */
 
@@ -64,7 +67,6 @@ static void now_up(struct shared *shared) {
     shared->up_since_us = clock_monotonic_us();
     shared->heard_us = shared->up_since_us;
     atomic_store(&shared->up, true);
-    metric_set(METRIC_REDIS_UP, 1);
     slots_open(&shared->slots, true);
     log_event(LOG_INFO, "redis_connected", "limits are shared through Redis");
     shared->change_logged = false;
@@ -87,7 +89,6 @@ static void now_down(struct shared *shared, const char *why) {
     }
     slots_open(&shared->slots, false);
     finish_all(shared, slots_take(&shared->slots));
-    metric_set(METRIC_REDIS_UP, 0);
     if (!shared->change_logged) {
         log_event(LOG_WARNING, "redis_lost", "limits are counted in this process until Redis is back: %s",
                   why);
@@ -125,11 +126,10 @@ static void connect_again(struct shared *shared) {
     }
     /* The first command shows whether Redis can do what we need, and teaches it the script. */
     redisReply *reply = NULL;
-    int64_t granted = 0;
-    int64_t debt = 0;
-    bool good = script_append(shared->redis, shared->name, true, "probe", &probe_gcra, 1) &&
-                redisGetReply(shared->redis, (void **)&reply) == REDIS_OK &&
-                script_read(reply, &granted, &debt) && link_unblock(shared->redis);
+    struct script_grant grant;
+    bool good = script_append(shared->redis, shared->name, true, "probe", &probe_gcra, &probe_take) &&
+                redisGetReply(shared->redis, (void **)&reply) == REDIS_OK && script_read(reply, &grant) &&
+                link_unblock(shared->redis);
     if (good) {
         plan_login(shared);
         now_up(shared);
@@ -148,7 +148,7 @@ static bool send_command(struct shared *shared, struct command command, bool who
     command.sent_us = clock_monotonic_us();
     if (shared->count == COMMANDS_MAX ||
         !script_append(shared->redis, shared->name, whole, first == NULL ? "probe" : first->subject,
-                       first == NULL ? &probe_gcra : &first->gcra, command.wanted)) {
+                       first == NULL ? &probe_gcra : &first->gcra, &command.take)) {
         finish_all(shared, first);
         return false;
     }
@@ -189,11 +189,11 @@ static size_t group(struct shared *shared, struct slot *waiting) {
             i++;
         }
         if (i == count) {
-            groups[count++] = (struct command){.first = slot, .last = slot, .wanted = 1};
+            groups[count++] = (struct command){.first = slot, .last = slot, .take = {.wanted = 1}};
         } else {
             groups[i].last->next = slot;
             groups[i].last = slot;
-            groups[i].wanted++;
+            groups[i].take.wanted++;
         }
     }
     return count;
@@ -207,7 +207,9 @@ static bool send_waiting(struct shared *shared) {
         size_t count = group(shared, waiting);
         bool good = true;
         for (size_t i = 0; i < count; i++) {
-            good = send_command(shared, shared->groups[i], false) && good;
+            struct command *command = &shared->groups[i];
+            leases_order(shared->leases, command->first->subject, &command->first->gcra, &command->take);
+            good = send_command(shared, *command, false) && good;
         }
         if (!good || redisBufferWrite(shared->redis, NULL) != REDIS_OK) {
             return false;
@@ -225,15 +227,19 @@ static struct command take_command(struct shared *shared) {
     return command;
 }
 
-/* The first `granted` of the command's checks were allowed, the others not. */
-static void answer_checks(struct shared *shared, const struct command *command, int64_t granted,
-                          int64_t debt) {
+/* What was taken ahead becomes the lease. The first `granted` of the command's checks were allowed, the
+ * others not. */
+static void answer_checks(struct shared *shared, const struct command *command,
+                          const struct script_grant *grant) {
     int64_t place = 0;
+    if (command->take.ahead > 0) {
+        leases_fill(shared->leases, command->first->subject, grant);
+    }
     for (struct slot *slot = command->first, *next; slot != NULL; slot = next, place++) {
         next = slot->next;
-        bool allowed = place < granted;
-        slot->answer = gcra_answer(&slot->gcra, allowed,
-                                   allowed ? debt - (granted - 1 - place) * slot->gcra.interval : debt);
+        bool allowed = place < grant->granted;
+        int64_t later = grant->ahead + (allowed ? grant->granted - 1 - place : 0);
+        slot->answer = gcra_answer(&slot->gcra, allowed, grant->debt - later * slot->gcra.interval);
         slot->answered = true;
         slots_finish(&shared->slots, slot);
     }
@@ -258,8 +264,7 @@ static void judge_time(struct shared *shared, const struct command *command) {
 
 /* Handles one reply; false, with the reason, if Redis can't be used. */
 static bool handle_reply(struct shared *shared, const redisReply *reply, const char **why) {
-    int64_t granted = 0;
-    int64_t debt = 0;
+    struct script_grant grant;
     if (shared->count == 0) {
         *why = "a reply without a command";
         return false;
@@ -269,15 +274,15 @@ static bool handle_reply(struct shared *shared, const redisReply *reply, const c
     if (reply->type == REDIS_REPLY_ERROR && strncmp(reply->str, "NOSCRIPT", 8) == 0) {
         return send_command(shared, command, true);
     }
-    if (command.wanted == 0 && reply->type == REDIS_REPLY_STATUS) {
+    if (command.take.wanted == 0 && reply->type == REDIS_REPLY_STATUS) {
         return true;
     }
-    if (!script_read(reply, &granted, &debt)) {
+    if (!script_read(reply, &grant)) {
         finish_all(shared, command.first);
         *why = reply->type == REDIS_REPLY_ERROR ? reply->str : "not the script's reply";
         return false;
     }
-    answer_checks(shared, &command, granted, debt);
+    answer_checks(shared, &command, &grant);
     judge_time(shared, &command);
     return true;
 }
@@ -325,7 +330,7 @@ static void look(struct shared *shared) {
         now_down(shared, "it does not answer in time");
     } else if (shared->count > 0) {
         disconnect(shared, "it does not answer");
-    } else if (!send_command(shared, (struct command){.wanted = 1}, false)) {
+    } else if (!send_command(shared, (struct command){.take = probe_take}, false)) {
         disconnect(shared, "out of memory");
     }
 }
@@ -388,8 +393,11 @@ struct shared *shared_start(const struct settings *settings, const struct redis_
     shared->settings = settings;
     shared->url = *url;
     shared->slow_us = 2 * settings->redis_timeout_ms * 1000;
+    shared->leases = leases_new(clock_monotonic_us);
     script_name(shared->name);
-    if (!slots_init(&shared->slots) || pthread_create(&shared->thread, NULL, run, shared) != 0) {
+    if (!slots_init(&shared->slots) || shared->leases == NULL ||
+        pthread_create(&shared->thread, NULL, run, shared) != 0) {
+        leases_free(shared->leases);
         slots_destroy(&shared->slots);
         free(shared);
         return NULL;
@@ -406,6 +414,7 @@ void shared_stop(struct shared *shared) {
     if (pthread_timedjoin_np(shared->thread, NULL, &until) != 0) {
         return; /* it is looking up a name or connecting; the process ends without it */
     }
+    leases_free(shared->leases);
     slots_destroy(&shared->slots);
     OPENSSL_cleanse(&shared->url, sizeof shared->url);
     free(shared);
@@ -419,6 +428,9 @@ bool shared_take(struct shared *shared, const char *subject, const struct gcra *
                  struct rate_answer *answer) {
     if (!shared_is_up(shared)) {
         return false;
+    }
+    if (leases_take(shared->leases, subject, gcra, answer)) {
+        return true;
     }
     bool answered =
         slots_check(&shared->slots, subject, gcra, shared->settings->redis_timeout_ms * 1000, answer);

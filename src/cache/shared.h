@@ -4,7 +4,7 @@
 #define PAYFLOW_CACHE_SHARED_H
 
 #include "cache/gcra.h"
-#include "cache/url.h"
+#include "core/redis_url.h"
 #include "settings.h"
 
 struct shared;

@@ -12,9 +12,9 @@
 #include <stdatomic.h>
 
 #include "cache/gcra.h"
+#include "cache/subject.h"
 
-#define SUBJECT_MAX 100 /* bytes */
-#define SLOTS_MAX 1024  /* more than there are threads, so that only late replies can fill it */
+#define SLOTS_MAX 1024 /* more than there are threads, so that only late replies can fill it */
 
 struct slot {
     char subject[SUBJECT_MAX + 1];

@@ -46,7 +46,6 @@ static const struct {
     [METRIC_QUARANTINED] = {"payflow_quarantined_total", "counter",
                             "Writes sent to the quarantine connection."},
     [METRIC_BATCH_RETRIES] = {"payflow_batch_retries_total", "counter", "Batches run again in parts."},
-    [METRIC_REDIS_UP] = {"payflow_redis_up", "gauge", "1 while Redis answers."},
     [METRIC_REDIS_ERRORS] = {"payflow_redis_errors_total", "counter",
                              "Redis checks that failed or came too late."},
     [METRIC_TOKEN_ERRORS] = {"payflow_token_errors_total", "counter",

@@ -25,7 +25,6 @@ enum metric {
     METRIC_QUEUE_REFUSED,       /* counter: answered 503 because the queue was full */
     METRIC_QUARANTINED,         /* counter: writes sent to the quarantine connection */
     METRIC_BATCH_RETRIES,       /* counter: batches run again in parts */
-    METRIC_REDIS_UP,            /* gauge */
     METRIC_REDIS_ERRORS,        /* counter */
     METRIC_TOKEN_ERRORS,        /* counter: requests to the metadata server that brought no token */
     METRIC_LOG_DROPPED,         /* counter: read from log_dropped */
@@ -77,7 +76,7 @@ void metrics_request(const char *method, unsigned route, int status, int64_t dur
 /* Counts a write's outcome; currency is a code from currency_table or NULL ("none"). */
 void metrics_payment(enum payment_outcome outcome, const char *currency, bool livemode);
 
-/* A gauge or counter whose value is read when scraped (rate limiter, feed lag): name and help are static
+/* A gauge or counter whose value is read when scraped (Redis, feed lag): name and help are static
  * strings. Bounded: 16. */
 void metrics_callback(const char *name, const char *type, const char *help, double (*read)(void *context),
                       void *context);

@@ -1,7 +1,9 @@
 """Rate limits: what a caller sees, and that they hold across servers and whatever Redis does."""
 from __future__ import annotations
 
+import re
 import signal
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -157,6 +159,39 @@ def test_a_limit_holds_across_two_servers(own_redis: Redis, servers_on: Callable
     assert expected * 0.98 - 1 <= allowed <= expected * 1.02 + 1, load.statuses
 
 
+def test_a_large_burst_holds_across_two_servers(own_redis: Redis, servers_on: Callable[..., list[Server]]) -> None:
+    """Each takes requests ahead from it, and neither more than there are nor so many that the other misses them."""
+    limit = scaled(3000, 600)
+    servers = servers_on(own_redis, 2, RATE_LIMIT=str(limit), RATE_BURST=str(limit), **PATIENT)
+    begun = time.monotonic()
+    with Load(servers) as load:
+        wait_until("the burst is used up", lambda: load.statuses[429] > 50)
+    allowed, expected = load.statuses[200], limit + limit / 60 * (time.monotonic() - begun)
+    assert set(load.statuses) == {200, 429}
+    assert expected * 0.98 - 1 <= allowed <= expected + 1, load.statuses
+
+
+def test_a_busy_account_seldom_asks_redis(own_redis: Redis, servers_on: Callable[..., list[Server]]) -> None:
+    [server] = servers_on(own_redis, RATE_LIMIT="100000000", RATE_BURST="100000", **PATIENT)
+    before = script_calls(own_redis)
+    with Load([server]) as load:
+        wait_until("many are answered without it", lambda: load.total() > script_calls(own_redis) - before + 200)
+    assert set(load.statuses) == {200}
+
+
+def test_a_lease_that_is_not_used_is_no_loss(own_redis: Redis, servers_on: Callable[..., list[Server]]) -> None:
+    """What one server has taken ahead when its load ends is hardly missed by a caller of another."""
+    first, second = servers_on(own_redis, 2, RATE_LIMIT="600", RATE_BURST="600", **PATIENT)
+    begun = time.monotonic()
+    with Load([first]) as load:
+        load.goes_on(200)
+    with second.client() as client:
+        taken = load.statuses[200]
+        answer = client.call("GET", LIST)
+        left = int(answer.headers["ratelimit"].split(";")[1].removeprefix("r="))
+    assert 600 - taken - 1 - 12 <= left <= 600 - taken - 1 + 10 * (time.monotonic() - begun) + 1
+
+
 # --- whatever Redis does ---
 
 
@@ -253,13 +288,22 @@ def test_a_wrong_password_is_told_and_no_secret_is_logged(own_redis: Redis, serv
     assert server.call("GET", LIST).status == 200
 
 
-def command(redis: Redis, text: str) -> None:
-    """One inline command."""
-    import socket
-
+def exchange(redis: Redis, text: str, enough: Callable[[bytes], bool]) -> bytes:
+    """The answers to a log-in and one inline command."""
     with socket.create_connection(("127.0.0.1", redis.port), timeout=10) as connection:
         connection.sendall(f"AUTH {redis.password}\r\n{text}\r\n".encode())
         received = b""
-        while received.count(b"\r\n") < 2:
-            received += connection.recv(1000)
+        while not enough(received):
+            received += connection.recv(10000)
+    return received
+
+
+def command(redis: Redis, text: str) -> None:
+    received = exchange(redis, text, lambda got: got.count(b"\r\n") == 2)
     assert received == b"+OK\r\n+OK\r\n", received
+
+
+def script_calls(redis: Redis) -> int:
+    """How often Redis was asked about a limit."""
+    received = exchange(redis, "INFO commandstats", lambda got: got.endswith(b"\r\n\r\n"))
+    return sum(int(calls) for calls in re.findall(rb"cmdstat_eval(?:sha)?:calls=(\d+)", received))

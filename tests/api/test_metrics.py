@@ -9,7 +9,7 @@ import threading
 import time
 
 import pytest
-from servers import scaled, together, wait_until
+from servers import Server, scaled, together, wait_until
 
 PAYMENTS = "/api/v1/payments"
 SAMPLE = re.compile(r'([a-zA-Z_:][a-zA-Z0-9_:]*)(\{(?:[a-zA-Z_][a-zA-Z0-9_]*="(?:[^"\\\n]|\\["\\n])*",?)*\})? (-?[0-9.e+-]+|NaN|[+-]Inf)')
@@ -72,6 +72,14 @@ def test_all_that_the_alerts_and_boards_need_is_there(busy):
         "payflow_db_up", "payflow_db_connections", "payflow_db_connections_max", "payflow_db_reconnects_total", "payflow_redis_up",
         "payflow_redis_errors_total", "payflow_payments_total", "payflow_feed_lag_seconds", "process_start_time_seconds",
         "process_resident_memory_bytes", "process_open_fds", "process_max_fds", "process_cpu_seconds_total", "payflow_log_dropped_total"}
+
+
+def test_without_redis_nothing_says_that_it_is_down(folder, postgres):
+    server = Server(folder, postgres.database()).migrate().start()
+    try:
+        assert "payflow_redis_up" not in server.metrics()
+    finally:
+        assert server.stop() == 0
 
 
 def test_histograms_only_rise_and_end_at_their_count(busy):

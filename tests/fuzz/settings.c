@@ -1,7 +1,7 @@
 /* Settings: whatever stands in the environment is read or complained about, and no secret is printed. Each
  * line of the input is a setting's number (a letter, a = the first) and its value. */
 #include "settings.h"
-#include "cache/url.h"
+#include "core/redis_url.h"
 #include "fuzz.h"
 
 static const char *const names[] = {

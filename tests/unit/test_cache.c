@@ -21,32 +21,39 @@ static const struct rate_limit wide = {.limit = 1000000, .window_ms = 60000, .bu
 
 /* --- the table inside the process --- */
 
+static _Atomic int64_t test_us = 1000;
+
+static int64_t test_clock_us(void) {
+    return atomic_load(&test_us);
+}
+
 START_TEST(subjects_have_limits_of_their_own) {
-    struct local *local = local_new();
-    struct gcra gcra = {.interval = 100, .tolerance = 200};
+    struct local *local = local_new(test_clock_us);
+    struct gcra gcra = {.interval = TICKS_PER_US, .tolerance = 2 * TICKS_PER_US};
     for (int i = 0; i < 2; i++) {
-        ck_assert(local_take(local, "a", &gcra, 1000).allowed);
-        ck_assert(local_take(local, "b", &gcra, 1000).allowed);
+        ck_assert(local_take(local, "a", &gcra).allowed);
+        ck_assert(local_take(local, "b", &gcra).allowed);
     }
-    struct rate_answer refused = local_take(local, "a", &gcra, 1000);
+    struct rate_answer refused = local_take(local, "a", &gcra);
     ck_assert(!refused.allowed && refused.local);
-    ck_assert(!local_take(local, "b", &gcra, 1000).allowed);
-    ck_assert(local_take(local, "a", &gcra, 1100).allowed);
+    ck_assert(!local_take(local, "b", &gcra).allowed);
+    atomic_fetch_add(&test_us, 1);
+    ck_assert(local_take(local, "a", &gcra).allowed);
     local_free(local);
 }
 END_TEST
 
 START_TEST(a_flood_of_subjects_does_not_free_who_has_used_up_its_limit) {
-    struct local *local = local_new();
+    struct local *local = local_new(test_clock_us);
     struct gcra gcra = {.interval = 100, .tolerance = 1000};
-    while (local_take(local, "greedy", &gcra, 1000).allowed) {
+    while (local_take(local, "greedy", &gcra).allowed) {
     }
     for (int i = 0; i < 100000; i++) {
         char subject[32];
         snprintf(subject, sizeof subject, "address:%d", i);
-        ck_assert(local_take(local, subject, &gcra, 1000).allowed);
+        ck_assert(local_take(local, subject, &gcra).allowed);
     }
-    ck_assert(!local_take(local, "greedy", &gcra, 1000).allowed);
+    ck_assert(!local_take(local, "greedy", &gcra).allowed);
     local_free(local);
 }
 END_TEST
@@ -60,7 +67,7 @@ static void *take_many(void *context) {
     struct greedy *greedy = context;
     struct gcra gcra = {.interval = 1, .tolerance = 5000};
     for (int i = 0; i < 3000; i++) {
-        greedy->allowed += local_take(greedy->local, "one", &gcra, 1000).allowed ? 1 : 0;
+        greedy->allowed += local_take(greedy->local, "one", &gcra).allowed ? 1 : 0;
     }
     return NULL;
 }
@@ -69,7 +76,7 @@ START_TEST(threads_share_a_limit_exactly) {
     struct greedy greedy[4] = {{NULL, 0}};
     pthread_t threads[4];
     int64_t allowed = 0;
-    struct local *local = local_new();
+    struct local *local = local_new(test_clock_us);
     for (size_t i = 0; i < 4; i++) {
         greedy[i].local = local;
         pthread_create(&threads[i], NULL, take_many, &greedy[i]);
@@ -80,6 +87,38 @@ START_TEST(threads_share_a_limit_exactly) {
     }
     ck_assert_int_eq(allowed, 5000);
     local_free(local);
+}
+END_TEST
+
+static struct local *delayed;
+static const struct gcra ten = {.interval = TICKS_PER_US, .tolerance = 10 * TICKS_PER_US};
+static _Thread_local bool without_cpu;
+
+/* The time of a thread that then gets no CPU for long. */
+static int64_t slow_clock_us(void) {
+    if (without_cpu) {
+        clock_sleep_ms(100);
+        return 1000;
+    }
+    return 2000;
+}
+
+static void *take_without_cpu(void *context) {
+    without_cpu = true;
+    *(bool *)context = local_take(delayed, "one", &ten).allowed;
+    return NULL;
+}
+
+START_TEST(who_was_without_cpu_is_not_refused_for_it) {
+    bool allowed = false;
+    pthread_t thread;
+    delayed = local_new(slow_clock_us);
+    pthread_create(&thread, NULL, take_without_cpu, &allowed);
+    clock_sleep_ms(20);
+    ck_assert(local_take(delayed, "one", &ten).allowed);
+    pthread_join(thread, NULL);
+    ck_assert(allowed);
+    local_free(delayed);
 }
 END_TEST
 
@@ -96,14 +135,16 @@ struct fake {
     _Atomic int connections;
 };
 
+#define WORDS_MAX 10
+
 static bool say(int socket, const char *text) {
     return send(socket, text, strlen(text), MSG_NOSIGNAL) == (ssize_t)strlen(text);
 }
 
 /* Reads one command (*N, then $LEN and a word, N times). */
-static int read_command(FILE *in, char words[8][1200]) {
+static int read_command(FILE *in, char words[WORDS_MAX][1200]) {
     int count = 0;
-    if (fscanf(in, "*%d\r\n", &count) != 1 || count < 1 || count > 8) {
+    if (fscanf(in, "*%d\r\n", &count) != 1 || count < 1 || count > WORDS_MAX) {
         return 0;
     }
     for (int i = 0; i < count; i++) {
@@ -121,12 +162,12 @@ static void *fake_run(void *context) {
     struct fake *fake = context;
     int socket;
     while ((socket = accept(fake->listener, NULL, NULL)) >= 0) {
-        static char words[8][1200];
-        char *pointers[8];
+        static char words[WORDS_MAX][1200];
+        char *pointers[WORDS_MAX];
         FILE *in = fdopen(socket, "r");
         int count;
         atomic_fetch_add(&fake->connections, 1);
-        for (int i = 0; i < 8; i++) {
+        for (int i = 0; i < WORDS_MAX; i++) {
             pointers[i] = words[i];
         }
         for (int number = 0; (count = read_command(in, words)) > 0; number++) {
@@ -238,8 +279,8 @@ END_TEST
 static bool play_granting(int socket, int number, char *const *words, int count) {
     (void)number;
     char reply[64];
-    snprintf(reply, sizeof reply, "*2\r\n:%s\r\n:%s\r\n", count == 7 ? words[6] : "0",
-             count == 7 ? words[6] : "0");
+    const char *wanted = count == 9 ? words[6] : "0";
+    snprintf(reply, sizeof reply, "*3\r\n:%s\r\n:%s\r\n:0\r\n", wanted, wanted);
     return say(socket, reply);
 }
 
@@ -285,7 +326,7 @@ static bool play_late(int socket, int number, char *const *words, int count) {
     if (number == 2) {
         clock_sleep_ms(TIMEOUT_MS * 3 / 2);
     }
-    snprintf(reply, sizeof reply, "*2\r\n:1\r\n:%d\r\n", number * TICKS_PER_US * 1000);
+    snprintf(reply, sizeof reply, "*3\r\n:1\r\n:%d\r\n:0\r\n", number * TICKS_PER_US * 1000);
     return say(socket, reply);
 }
 
@@ -314,7 +355,7 @@ END_TEST
 /* Too late for every caller, but never silent for so long that the connection is found dead. */
 static bool play_slow(int socket, int number, char *const *words, int count) {
     if (number > 0) {
-        clock_sleep_ms(TIMEOUT_MS * 5 / 4);
+        clock_sleep_ms(TIMEOUT_MS * 3 / 2);
     }
     return play_granting(socket, number, words, count);
 }
@@ -426,6 +467,7 @@ Suite *cache_suite(void) {
     tcase_add_test(cases, subjects_have_limits_of_their_own);
     tcase_add_test(cases, a_flood_of_subjects_does_not_free_who_has_used_up_its_limit);
     tcase_add_test(cases, threads_share_a_limit_exactly);
+    tcase_add_test(cases, who_was_without_cpu_is_not_refused_for_it);
     tcase_add_test(cases, without_redis_the_process_counts);
     tcase_add_test(cases, a_malformed_url_is_an_error);
     tcase_add_test(cases, nobody_listens);

@@ -1,4 +1,4 @@
-#include "cache/url.h"
+#include "core/redis_url.h"
 
 #include <stdio.h>
 

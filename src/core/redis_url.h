@@ -1,6 +1,6 @@
 /* REDIS_URL taken apart. Pure. */
-#ifndef PAYFLOW_CACHE_URL_H
-#define PAYFLOW_CACHE_URL_H
+#ifndef PAYFLOW_CORE_REDIS_URL_H
+#define PAYFLOW_CORE_REDIS_URL_H
 
 #include "core/base.h"
 

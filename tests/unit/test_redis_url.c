@@ -1,7 +1,7 @@
 /* REDIS_URL as a specification. */
 #include <check.h>
 
-#include "cache/url.h"
+#include "core/redis_url.h"
 
 START_TEST(urls_are_taken_apart) {
     static const struct {
@@ -83,9 +83,9 @@ START_TEST(what_is_too_long_is_refused) {
 }
 END_TEST
 
-Suite *cache_url_suite(void);
-Suite *cache_url_suite(void) {
-    Suite *suite = suite_create("cache url");
+Suite *redis_url_suite(void);
+Suite *redis_url_suite(void) {
+    Suite *suite = suite_create("redis url");
     TCase *cases = tcase_create("url");
     tcase_add_test(cases, urls_are_taken_apart);
     tcase_add_test(cases, what_is_no_url_is_refused_without_being_repeated);
