@@ -91,7 +91,7 @@ def clear_coverage() -> None:
 
 def rehearsal_builds() -> None:
     """Builds with one migration more, for the rehearsal's releases."""
-    subprocess.run(["make", "-s", "build/rehearsal/expand/payflow", "build/rehearsal/broken/payflow"], cwd=TOP, check=True)
+    subprocess.run(["make", "-s", *(f"build/rehearsal/{kind}/payflow" for kind in ("expand", "broken", "index"))], cwd=TOP, check=True)
 
 
 def suites() -> list[Suite]:
