@@ -246,7 +246,8 @@ def test_config_shows_what_is_in_force_and_hides_secrets():
     ("PORT", "0"), ("PORT", "65536"), ("PORT", "3000x"), ("PORT", "-1"), ("PORT", "0x10"), ("PORT", "1e3"), ("PORT", " 3000"),
     ("PORT", "+3000"),
     ("MAX_CONCURRENCY", "99999999999999999999"), ("PAYFLOW_AUTH", "maybe"), ("PAYFLOW_ENV", "prod"), ("LOG_LEVEL", "loud"),
-    ("IDEMPOTENCY_HOURS", "23"), ("REDIS_URL", "http://x"), ("REDIS_URL", "redis://r:port"), ("REDIS_URL", "redis://%zz@r"), ("KEY_CACHE_MS", "30001"), ("PAYFLOW_AUHT", "off"), ("PAYFLOW_DEBUG", "1"),
+    ("IDEMPOTENCY_HOURS", "23"), ("REDIS_URL", "http://x"), ("REDIS_URL", "redis://r:port"), ("REDIS_URL", "redis://%zz@r"),
+    ("KEY_CACHE_MS", "30001"), ("PAYFLOW_AUHT", "off"), ("PAYFLOW_DEBUG", "1"),
 ])
 def test_a_bad_value_is_named_and_nothing_starts(name, value):
     for command in ("config", "serve", "migrate"):
