@@ -102,6 +102,21 @@ def test_what_was_signed_is_verified(ours: Signer, registry: str) -> None:
     assert json.loads((ours.house.folder / "build/image/attested.cdx.json").read_text())["components"] == SBOM["components"]
 
 
+def test_signing_again_moves_no_tag(ours: Signer, registry: str) -> None:
+    image = push(registry, ours.house.folder, "again")
+
+    def tags() -> dict[str, str]:
+        name, digest = image.split("@")
+        return {kind: subprocess.run(["skopeo", "inspect", "--tls-verify=false", "--raw", f"docker://{name}:{digest.replace(':', '-')}.{kind}"],
+                                     check=True, capture_output=True, text=True, timeout=60).stdout for kind in ("sig", "att")}
+
+    assert ours("sign", image).returncode == 0
+    before = tags()
+    assert ours("sign", image).returncode == 0
+    assert tags() == before
+    assert ours("verify", image).returncode == 0
+
+
 def test_the_public_key_may_be_a_setting(ours: Signer, registry: str) -> None:
     image = push(registry, ours.house.folder, "setting")
     assert ours("sign", image).returncode == 0
