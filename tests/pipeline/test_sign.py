@@ -106,9 +106,9 @@ def test_signing_again_moves_no_tag(ours: Signer, registry: str) -> None:
     image = push(registry, ours.house.folder, "again")
 
     def tags() -> dict[str, str]:
-        name, digest = image.split("@")
-        return {kind: subprocess.run(["skopeo", "inspect", "--tls-verify=false", "--raw", f"docker://{name}:{digest.replace(':', '-')}.{kind}"],
-                                     check=True, capture_output=True, text=True, timeout=60).stdout for kind in ("sig", "att")}
+        name = f"docker://{image.replace('@sha256:', ':sha256-')}"
+        return {kind: subprocess.run(["skopeo", "inspect", "--tls-verify=false", "--raw", f"{name}.{kind}"], check=True,
+                                     capture_output=True, text=True, timeout=60).stdout for kind in ("sig", "att")}
 
     assert ours("sign", image).returncode == 0
     before = tags()
