@@ -201,6 +201,16 @@ def test_each_function_of_a_header_is_needed_outside() -> None:
     assert [word for word in FOR_TESTS if not users[word]] == []
 
 
+# --- settings ---
+
+
+def test_each_setting_is_read() -> None:
+    fields = set(re.findall(r"\bAT\((\w+)\)", text("src/settings.c")))
+    code = "".join(text(name) for name in SOURCES if name.startswith("src/") and name.endswith(".c") and name != "src/settings.c")
+    unread = {field for field in fields if not re.search(rf"(->|\.){field}\b", code)}
+    assert len(fields) > 40 and unread == {"environment"}, "the table itself reads only the environment: for what production refuses"
+
+
 # --- files ---
 
 
