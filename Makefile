@@ -126,6 +126,9 @@ fuzz: packages-fuzz ## the fuzzers on their corpora, then for FUZZ_SECONDS each
 
 lint: packages-lint ## C, shell, Python, YAML
 	@$(PYTHON) tests/run.py lint
+pre-commit: tools ## the linters on the files that a commit would change, in seconds
+	@scripts/pre_commit.py
+.PHONY: pre-commit
 format: tools ## lays out the C sources as .clang-format says
 	@build/tools/bin/clang-format -i $(C_FILES)
 format-check: tools
