@@ -3,6 +3,7 @@
 #   build/payflow          development: system libpq and OpenSSL, -O2 -g
 #   build/{asan,tsan}/     with sanitizers
 #   build/cov/             with gcov counters
+#   build/inject/          asan's objects, linked so that allocations and socket calls fail on demand (tests/inject/inject.c)
 #   build/static/          the binary that ships
 #
 # Objects go to build/VARIANT/obj/, along the source's path. What the build writes itself is under build/gen.
@@ -104,7 +105,7 @@ test-rest: packages-test packages-alerts packages-lint packages-arm64 packages-p
 	@$(PYTHON) tests/run.py rest
 test-all: ## test, and lint, reproducible builds, arm64
 	@.ci/run
-variants: build/payflow build/asan/payflow build/tsan/payflow build/cov/payflow build/static/payflow \
+variants: build/payflow build/asan/payflow build/tsan/payflow build/cov/payflow build/inject/payflow build/static/payflow \
 	$(foreach name,dev asan tsan cov,build/$(name)/unit) ## every build that the tests use
 
 rehearsal: packages-rehearsal ## releases, good and bad, with the real gcloud against a stand-in for Cloud Run
@@ -263,6 +264,14 @@ extra_static := build/static/obj/$(STATIC_ONLY:.c=.o) build/deps/lib/libpgport_s
 
 $(eval $(call variant,dev,build/payflow))
 $(foreach name,asan tsan cov static arm64 fuzz,$(eval $(call variant,$(name),build/$(name)/payflow)))
+
+# libpq is linked in, so that its calls are among those that fail. The linker does it: the sources know nothing of it.
+INJECTED := malloc calloc realloc strdup strndup recv send sendmsg accept4 poll
+build/inject/payflow: $(obj_asan) build/asan/obj/tests/inject/inject.o $(extra_static)
+	@mkdir -p $(@D)
+	@echo "  LINK  $@"
+	@$(CC) $(LDFLAGS_all) $(LDFLAGS_asan) $(INJECTED:%=-Wl,--wrap=%) -o $@ $(filter %.o,$^) \
+		-Lbuild/deps/lib -Wl,-Bstatic -lpq -lpgcommon_shlib -lpgport_shlib -Wl,-Bdynamic -lssl -lcrypto -lm
 
 build/fuzz/payflow.a: $(filter-out build/fuzz/obj/src/main.o,$(obj_fuzz))
 	@rm -f $@

@@ -37,6 +37,10 @@ SANITIZERS = {
         "ASAN_OPTIONS": "detect_leaks=1:detect_stack_use_after_return=1:strict_string_checks=1:log_path={log}",
         "UBSAN_OPTIONS": "print_stacktrace=1:log_path={log}",
     },
+    "inject": {
+        "ASAN_OPTIONS": "detect_leaks=1:log_path={log}",
+        "UBSAN_OPTIONS": "print_stacktrace=1:log_path={log}",
+    },
     "tsan": {"TSAN_OPTIONS": "second_deadlock_stack=1:history_size=4:log_path={log}"},
 }
 
@@ -68,8 +72,8 @@ def unit(build: str, goal: str = "test") -> Suite:
     return Suite(f"unit-{build}", goal, [str(TOP / "build" / build / "unit")], "tap", build)
 
 
-def pytest(name: str, folder: str, build: str = "dev", goal: str = "test", limit_s: int = 600, **more: object) -> Suite:
-    command = [PYTHON, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", folder]
+def pytest(name: str, folders: str, build: str = "dev", goal: str = "test", limit_s: int = 600, **more: object) -> Suite:
+    command = [PYTHON, "-m", "pytest", "-q", "-rs", "-p", "no:cacheprovider", *folders.split()]
     return Suite(name, goal, command, "junit", build, limit_s, **more)  # type: ignore[arg-type]
 
 
@@ -107,9 +111,11 @@ def suites() -> list[Suite]:
         pytest("api-asan", "tests/api", "asan"),
         pytest("api-tsan", "tests/api", "tsan"),
         pytest("faults", "tests/faults", "dev"),
+        pytest("inject", "tests/inject/test_allocations.py tests/inject/test_calls.py", "inject"),
         pytest("build", "tests/build", "static"),
         Suite("unit-cov", "test", [str(TOP / "build" / "cov" / "unit")], "tap", "cov", before=clear_coverage),
         pytest("api-cov", "tests/api", "cov"),
+        pytest("statements", "tests/inject/test_statements.py", "cov"),
         check("coverage", "test", *gcovr),
         check("format", "lint", "make", "-s", "format-check"),
         check("tidy", "lint", "make", "-s", f"-j{os.cpu_count()}", "tidy", limit_s=1200),
@@ -121,7 +127,6 @@ def suites() -> list[Suite]:
         check("circleci", "lint", "make", "-s", "circleci"),
         check("openapi", "lint", "make", "-s", "openapi"),
         check("secrets", "lint", "make", "-s", "secrets"),
-        pytest("inject", "tests/inject", goal="rest"),
         pytest("docs", "tests/docs", goal="rest"),
         pytest("cloud", "tests/cloud", goal="rest"),
         pytest("contract", "tests/contract", goal="rest"),

@@ -40,7 +40,7 @@ import psycopg2
 TOP = Path(__file__).resolve().parent.parent
 BUILD = os.environ.get("PAYFLOW_BUILD", "dev")  # dev, asan, tsan, cov, static
 BINARY = Path(os.environ.get("PAYFLOW_BINARY", TOP / "build" / "payflow"))
-SLOW = {"asan": 3, "tsan": 8, "cov": 2}.get(BUILD, 1)  # how much slower this build is, roughly
+SLOW = {"asan": 3, "inject": 3, "tsan": 8, "cov": 2}.get(BUILD, 1)  # how much slower this build is, roughly
 
 Result = TypeVar("Result")
 

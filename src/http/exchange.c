@@ -351,7 +351,11 @@ static bool take(struct worker *worker, size_t have) {
                         : head->content_length < (int64_t)behind ? (size_t)head->content_length
                                                                  : behind;
     size_t len = head->bytes + worker->body_have;
-    return recv(worker->peer->fd, worker->buffer, len, MSG_DONTWAIT) == (ssize_t)len;
+    ssize_t got = 0;
+    do {
+        got = recv(worker->peer->fd, worker->buffer, len, MSG_DONTWAIT);
+    } while (got < 0 && errno == EINTR);
+    return got == (ssize_t)len;
 }
 
 bool exchange_receive(struct worker *worker) {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from operations import OPERATIONS, Operation, Outcome, attempt, check
 from proxy import Proxy
-from shop import EXHAUSTIVE, Shop
+from shop import EXHAUSTIVE, Results, Shop, in_parallel
 
 # Another try may find it better: the request waits for that, and succeeds.
 PASSING = {"40001": "serialization failure", "40P01": "deadlock", "55P03": "lock not available", "57014": "time-out",
@@ -19,11 +19,6 @@ PERMANENT = {"42P01": "no such table", "42703": "no such column", "42501": "not 
 STATES = {**PASSING, **DATA, **PERMANENT}
 CI_STATES = ["40001", "42P01", "23514", "53100", "40P01", "25006", "23505", "57P01", "42501", "XX000"]
 AT_ONCE_S = 2.5  # an answer that did not wait for the deadline of 5 s, on a machine with much else to do
-
-
-@pytest.fixture(scope="module")
-def shop(shops: Callable[..., tuple[Shop, Proxy]]) -> tuple[Shop, Proxy]:
-    return shops()
 
 
 def statements_of(operation: Operation, server: Shop, proxy: Proxy) -> list[str]:
@@ -77,9 +72,8 @@ def expected(operation: Operation, statement: str, sqlstate: str) -> set[str]:
     return {normal}
 
 
-@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
-def test_each_statement_refused_once(shop: tuple[Shop, Proxy], operation: Operation) -> None:
-    server, proxy = shop
+def refuse_each(server: Shop, operation: Operation) -> str:
+    proxy = server.proxy
     statements = statements_of(operation, server, proxy)
     assert len(statements) >= 3, statements
     cases = 0
@@ -106,7 +100,17 @@ def test_each_statement_refused_once(shop: tuple[Shop, Proxy], operation: Operat
             if sqlstate in PERMANENT:
                 assert took_s < AT_ONCE_S, f"{where} after {took_s:.1f} s"
             cases += 1
-    print(f"{operation}: {len(statements)} statements, {cases} cases")
+    return f"{len(statements)} statements, {cases} cases"
+
+
+@pytest.fixture(scope="module")
+def results(patient: list[Shop]) -> Results:
+    return in_parallel(patient, {"once": refuse_each}, [("once", each) for each in OPERATIONS])
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+def test_each_statement_refused_once(results: Results, operation: Operation) -> None:
+    print(f"refused once, {operation}: {results.get('once', operation)}")
 
 
 LASTING = [("create", "create with key"), ("created_before", "create again"), ("step_lock", "capture"), ("step_apply", "refund"),
@@ -114,10 +118,10 @@ LASTING = [("create", "create with key"), ("created_before", "create again"), ("
 
 
 @pytest.mark.parametrize(("statement", "name"), LASTING if EXHAUSTIVE else LASTING[0:5:2] + LASTING[6:7])
-def test_each_statement_refused_for_as_long_as_it_is_tried(shops: Callable[..., tuple[Shop, Proxy]], impatient: tuple[Shop, Proxy],
+def test_each_statement_refused_for_as_long_as_it_is_tried(impatient: list[Shop],
                                                            statement: str, name: str) -> None:
     """The deadline is met, nothing is acknowledged, nothing is done; afterwards the same request succeeds."""
-    server, proxy = impatient
+    server, proxy = impatient[0], impatient[0].proxy
     operation = next(each for each in OPERATIONS if each.name == name)
     for sqlstate in [*PASSING, "23505"] if EXHAUSTIVE else ("40001", "53100"):
         also = "step_apply" if statement == "ROLLBACK" else statement
@@ -135,13 +139,8 @@ def test_each_statement_refused_for_as_long_as_it_is_tried(shops: Callable[..., 
         check(server, operation, made, before, outcome)
 
 
-@pytest.fixture(scope="module")
-def impatient(shops: Callable[..., tuple[Shop, Proxy]]) -> tuple[Shop, Proxy]:
-    return shops(REQUEST_TIMEOUT_MS="700")
-
-
-def test_what_is_refused_for_good_says_what_to_do(shop: tuple[Shop, Proxy]) -> None:
-    server, proxy = shop
+def test_what_is_refused_for_good_says_what_to_do(results: Results) -> None:
+    server, proxy = results.shops[0], results.shops[0].proxy
     advice = {"42P01": "payflow migrate", "42501": "payflow_app", "42601": "roll back"}
     for sqlstate, words in advice.items():
         proxy.refuse = lambda seen, s=sqlstate: s if seen == "create" else ""
