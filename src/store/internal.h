@@ -10,6 +10,7 @@
 /* The numbers of the prepared statements. */
 enum {
     STATEMENT_CREATE,
+    STATEMENT_CREATE_CAREFUL,
     STATEMENT_CREATED_BEFORE,
     STATEMENT_GET,
     STATEMENT_LIST,

@@ -94,5 +94,6 @@ bool pg_is_contention(
     const char *sqlstate); /* lock or statement time-out, deadlock, serialization: try apart */
 bool pg_is_data_error(const char *sqlstate); /* class 22 or 23: a row's own fault */
 bool pg_is_permanent(const char *sqlstate);  /* a table, column or right is missing: no second try mends it */
+bool pg_is_duplicate(const char *sqlstate);  /* a unique index has the row's key already */
 
 #endif

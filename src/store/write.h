@@ -9,8 +9,9 @@
 #define BEFORE_ARRAYS 4
 #define STEP_ARRAYS 16
 
-/* A thread's arrays: they keep their memory from batch to batch. */
+/* A thread's own: the arrays keep their memory from batch to batch. */
 struct write_scratch {
+    int careful_batches; /* so many creates are to expect that keys are there already */
     struct array create[CREATE_ARRAYS];
     struct array before[BEFORE_ARRAYS];
     struct array step[STEP_ARRAYS];
