@@ -7,8 +7,8 @@
 #include "core/problem.h"
 #include "http/http.h"
 
-#define HEAD_FORWARDED_MAX                                                                                   \
-    512 /* bytes kept of X-Forwarded-For when it came in several lines: the rightmost */
+/* Bytes kept of X-Forwarded-For when it came in several lines: the rightmost. */
+#define HEAD_FORWARDED_MAX 512
 
 /* A head that was accepted. Slices point into the bytes that were parsed; absent fields have data == NULL. */
 struct head {

@@ -57,12 +57,14 @@ enum payment_outcome {
 /* Names the build; call once before any other. version is kept by pointer. */
 void metrics_start(const char *version);
 
-void metric_add(enum metric metric, int64_t by); /* counters: by >= 0 */
+/* Adds to a counter (by >= 0) or a gauge. Thread-safe, as are the following. */
+void metric_add(enum metric metric, int64_t by);
+
+/* Sets a gauge; reads any of them. */
 void metric_set(enum metric metric, int64_t value);
 int64_t metric_get(enum metric metric);
 
-/* Records a value in the histogram's own unit times 1e6 (microseconds for seconds, millionths of rows are not
- * used: rows are recorded as they are). */
+/* Records a value: microseconds in a histogram of seconds, rows as they are. */
 void histogram_observe(enum histogram histogram, int64_t value);
 
 /* Registers a route template once at start (bounded: 32 routes); returns its index for metrics_request. */

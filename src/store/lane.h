@@ -61,9 +61,9 @@ struct lane_options {
     struct pg_session session;
     void *(*scratch_new)(void); /* a thread's own working memory, or NULL */
     void (*scratch_free)(void *scratch);
-    void (*idle)(struct lane *lane,
-                 struct pg *pg); /* called about twice a second by one thread, or NULL; pg may be dead */
-    bool measured;               /* depth and waits go to the metrics */
+    /* Called about twice a second by one thread, or NULL; pg may be dead. */
+    void (*idle)(struct lane *lane, struct pg *pg);
+    bool measured; /* depth and waits go to the metrics */
     void *store;
 };
 

@@ -89,9 +89,9 @@ MUST_CHECK struct pg_answer pg_run_text(struct pg *pg, const char *sql, int64_t 
 /* The server's last message on one line, for logs; "" if there is none. Valid until the next call on pg. */
 const char *pg_message(struct pg *pg);
 
-/* Kinds of refusal. */
-bool pg_is_contention(
-    const char *sqlstate); /* lock or statement time-out, deadlock, serialization: try apart */
+/* Kinds of refusal. Contention is a lock's or a statement's time-out, a deadlock, a failed serialization: try
+ * apart. */
+bool pg_is_contention(const char *sqlstate);
 bool pg_is_data_error(const char *sqlstate); /* class 22 or 23: a row's own fault */
 bool pg_is_permanent(const char *sqlstate);  /* a table, column or right is missing: no second try mends it */
 bool pg_is_duplicate(const char *sqlstate);  /* a unique index has the row's key already */
