@@ -365,6 +365,7 @@ bool pg_is_permanent(const char *sqlstate) {
     /* 42P05, a statement of that name is there already, is the connection's fault: a new one has none. */
     return (strncmp(sqlstate, "42", 2) == 0 && strcmp(sqlstate, "42P05") != 0) ||
            strcmp(sqlstate, "3F000") == 0;
+}
 
 bool pg_is_duplicate(const char *sqlstate) {
     return strcmp(sqlstate, "23505") == 0;

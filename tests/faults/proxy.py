@@ -292,7 +292,7 @@ class Proxy:
         kind = message[:1]
         if kind == b"B":
             statement = message[5:].split(b"\0", 2)[1]
-            link.commits = statement == b"create"
+            link.commits = statement in (b"create", b"create_careful")
         return (kind == b"S" and link.commits) or (kind == b"Q" and message[5:].startswith(b"COMMIT"))
 
     async def _to_client(self, link: _Link, reader: asyncio.StreamReader) -> None:
