@@ -6,6 +6,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sys/turn.h"
+
 enum slot_state {
     WAITING,  /* the caller waits */
     DONE,     /* the thread has answered; the slot is the caller's */
@@ -84,6 +86,7 @@ static bool wait_done(struct slot *slot, int64_t timeout_us) {
         until.tv_nsec -= 1000000000;
     }
     int status;
+    turn_give_up();
     do {
         status = sem_clockwait(&slot->done, CLOCK_MONOTONIC, &until);
     } while (status != 0 && errno == EINTR);

@@ -1,15 +1,19 @@
 /* The glue to CivetWeb, which is included here and compiled nowhere else, so that its internals can be used
- * without a patch. CivetWeb brings the worker threads, their queue, and the loop over a connection's
- * requests. Three seams keep the rest in our hands.
+ * without a patch. CivetWeb brings the worker threads and the loop over requests. To it, each worker has one
+ * connection without end, over which all its requests come: a session. Three seams keep the rest in our
+ * hands.
  *
- * receive() stands in for CivetWeb's recv: our edge reads and checks the head that the client sent, and
- * CivetWeb gets a constant one in its place. Its lax parser never sees a byte from outside.
+ * receive() stands in for CivetWeb's recv: it waits for a client's connection that has something to read; our
+ * edge reads and checks the head, and CivetWeb gets a constant one in its place. Its lax parser never sees a
+ * byte from outside. CivetWeb's poll before that is left out.
  *
- * end_request() decides whether the worker stays with the connection for a moment.
+ * end_request() ends a session before CivetWeb's count of its requests can overflow.
  *
- * connection_close() takes the socket back before CivetWeb would close it. */
+ * connection_close() keeps the stub of a socket, of which all sessions are made, and begins the next session.
+ */
 #include "http/internal.h"
 
+#include <poll.h>
 #include <pthread.h>
 #include <sys/socket.h>
 
@@ -24,13 +28,17 @@
 #define NO_NONCE_CHECK
 #define NO_ALTERNATIVE_QUEUE
 #define NDEBUG
-#define USE_STACK_SIZE 262144 /* a handler may use 64 KB; CivetWeb itself uses less than 32 */
+#define USE_STACK_SIZE 262144 /* CivetWeb 32 KB, each request inside another 6 KB, a handler 64 KB */
 
 struct mg_connection;
 static int receive(struct mg_connection *conn, char *out, size_t size);
 #define recv(fd, out, size, flags) receive(conn, out, size)
+#define poll(fds, count, wait) ((fds)->revents = POLLIN, 1)
 #include <civetweb.c>
 #undef recv
+#undef poll
+
+#define SESSION_REQUESTS_MAX 1000000
 
 static struct worker *worker_of(const struct mg_connection *conn) {
     return conn->tls_user_ptr;
@@ -38,9 +46,17 @@ static struct worker *worker_of(const struct mg_connection *conn) {
 
 static int receive(struct mg_connection *conn, char *out, size_t size) {
     static const char head[] = "GET / HTTP/1.1\r\nHost: payflow\r\n\r\n";
-    if (size < sizeof head || !exchange_receive(worker_of(conn))) {
-        return 0; /* as if the client had closed: CivetWeb leaves its loop without a word */
+    struct worker *worker = worker_of(conn);
+    if (size < sizeof head) {
+        return 0;
     }
+    do {
+        worker->peer = worker->next != NULL ? worker->next : front_take(worker->server->front, -1);
+        worker->next = NULL;
+        if (worker->peer == NULL) {
+            return 0; /* as if a client had closed: CivetWeb leaves its loop without a word */
+        }
+    } while (!exchange_receive(worker));
     memcpy(out, head, sizeof head - 1);
     return sizeof head - 1;
 }
@@ -50,44 +66,32 @@ static int begin_request(struct mg_connection *conn) {
     return 200; /* handled */
 }
 
-/* A worker that stays saves two thread switches a request. It may while no more connections are open than
- * there are workers, the reserve aside: then nobody waits for a worker. With more, all are parked, so that
- * all fare alike. */
-static bool may_stay(const struct worker *worker) {
-    const struct http_server *server = worker->server;
-    return worker->fate == FATE_PARK &&
-           front_open(server->front) <= (unsigned)server->options.max_concurrency;
-}
-
 static void end_request(const struct mg_connection *conn, int status) {
     (void)status;
-    if (!may_stay(worker_of(conn))) {
+    if (conn->handled_requests >= SESSION_REQUESTS_MAX) {
         ((struct mg_connection *)(uintptr_t)conn)->must_close = 1;
     }
 }
 
-static int init_connection_seam(const struct mg_connection *conn, void **data) {
-    struct worker *worker = worker_of(conn);
-    (void)data;
-    atomic_fetch_sub(&worker->server->queued, 1);
-    atomic_fetch_add(&worker->server->engaged, 1);
-    worker->peer = front_peer(worker->server->front, conn->client.rsa.sin.sin_addr.s_addr);
-    worker->fate = FATE_DROP;
-    return 0;
+static void begin_session(struct http_server *server) {
+    struct socket stub = {.sock = server->stub};
+    atomic_fetch_add(&server->sessions, 1);
+    produce_socket(server->civet, &stub); /* its queue has room for one a worker */
 }
 
 static void connection_close(const struct mg_connection *conn) {
-    struct worker *worker = worker_of(conn);
+    struct http_server *server = worker_of(conn)->server;
     ((struct mg_connection *)(uintptr_t)conn)->client.sock = INVALID_SOCKET;
-    atomic_fetch_sub(&worker->server->engaged, 1);
-    front_return(worker->server->front, worker->peer, worker->fate);
+    if (!front_stopped(server->front)) {
+        begin_session(server);
+    }
+    atomic_fetch_sub(&server->sessions, 1);
 }
 
-/* CivetWeb can have nothing to complain of, given the head it gets; should it, the connection ends without an
- * answer. */
+/* CivetWeb can have nothing to complain of, given the head it gets. */
 static int http_error(struct mg_connection *conn, int status, const char *message) {
+    (void)conn;
     log_event(LOG_ERROR, "civetweb", "%d: %s", status, message);
-    worker_of(conn)->fate = FATE_DROP;
     return 0;
 }
 
@@ -102,7 +106,11 @@ static int log_message(const struct mg_connection *conn, const char *message) {
 static void *init_thread(const struct mg_context *context, int type) {
     struct http_server *server = mg_get_user_data(context);
     if (type == 1) {
-        return worker_new(server);
+        struct worker *worker = worker_new(server, NULL, 0);
+        if (worker == NULL) {
+            abort(); /* this happens at start only, and CivetWeb takes no refusal */
+        }
+        return worker;
     }
     while (sem_wait(&server->civet_stops) != 0) {
     }
@@ -125,22 +133,15 @@ static void init_context(const struct mg_context *context) {
 
 struct mg_context *civet_start(struct http_server *server) {
     char threads[16];
-    char queue[16];
-    char stay[16];
     mg_snprintf(NULL, NULL, threads, sizeof threads, "%u", server->worker_count);
-    mg_snprintf(NULL, NULL, queue, sizeof queue, "%d",
-                server->options.max_connections); /* each connection is in it at most once */
-    mg_snprintf(NULL, NULL, stay, sizeof stay, "%d", STAY_MS);
     const char *options[] = {"listening_ports",
                              "127.0.0.1:0",
                              "num_threads",
                              threads,
                              "connection_queue",
-                             queue,
+                             threads,
                              "enable_keep_alive",
                              "yes",
-                             "keep_alive_timeout_ms",
-                             stay,
                              "enable_directory_listing",
                              "no",
                              "max_request_size",
@@ -149,7 +150,6 @@ struct mg_context *civet_start(struct http_server *server) {
     const struct mg_callbacks callbacks = {
         .begin_request = begin_request,
         .end_request = end_request,
-        .init_connection = init_connection_seam,
         .connection_close = connection_close,
         .http_error = http_error,
         .log_message = log_message,
@@ -157,6 +157,7 @@ struct mg_context *civet_start(struct http_server *server) {
         .exit_thread = exit_thread,
         .init_context = init_context,
     };
+    server->stub = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     mg_init_library(MG_FEATURES_DEFAULT);
     sem_init(&server->civet_stops, 0, 0);
     return mg_start(&callbacks, server, options);
@@ -166,7 +167,7 @@ struct mg_context *civet_start(struct http_server *server) {
  * workers. */
 void civet_stop(struct mg_context *civet) {
     struct http_server *server = civet->user_data;
-    while (atomic_load(&server->engaged) + atomic_load(&server->queued) > 0) {
+    while (atomic_load(&server->sessions) > 0) {
         clock_sleep_ms(2); /* once no worker is busy, all look at the flag under the lock only */
     }
     pthread_mutex_lock(&civet->thread_mutex);
@@ -177,12 +178,11 @@ void civet_stop(struct mg_context *civet) {
     free_context(civet);
     mg_exit_library();
     sem_destroy(&server->civet_stops);
+    close(server->stub);
 }
 
-void civet_dispatch(struct mg_context *civet, const struct peer *peer) {
-    struct http_server *server = civet->user_data;
-    struct socket socket = {.sock = peer->fd};
-    socket.rsa.sin.sin_addr.s_addr = front_index(server->front, peer); /* its slot, in a field that is free */
-    atomic_fetch_add(&server->queued, 1);
-    produce_socket(civet, &socket);
+void civet_open(struct http_server *server) {
+    for (unsigned i = 0; i < server->worker_count; i++) {
+        begin_session(server);
+    }
 }

@@ -4,6 +4,7 @@
 
 #include "http/internal.h"
 #include "sys/clock.h"
+#include "sys/turn.h"
 
 enum client_wait client_wait(struct http_server *server, int fd, short events, int64_t deadline_us) {
     struct pollfd wait = {.fd = fd, .events = events};
@@ -11,6 +12,7 @@ enum client_wait client_wait(struct http_server *server, int fd, short events, i
     if (left_ms <= 0) {
         return CLIENT_TIMEOUT;
     }
+    turn_give_up();
     int others = atomic_fetch_add(&server->client_waiters, 1);
     int ready = others < (int)server->worker_count / 2 ? poll(&wait, 1, (int)left_ms) : 0;
     int error = errno;

@@ -8,8 +8,10 @@
 #include "obs/log.h"
 #include "obs/metrics.h"
 #include "sys/clock.h"
+#include "sys/turn.h"
 
 #define RESPONSE_BODY_BYTES_MAX (8 << 20) /* a list of 100 payments with 64 KB of metadata each */
+#define NEXT_WAIT_MS 50                   /* a worker looks for another request this long */
 #define RESPONSE_HEADERS_BYTES_MAX 4096
 #define RESPONSE_HEAD_BYTES_MAX (RESPONSE_HEADERS_BYTES_MAX + 1024)
 
@@ -28,26 +30,34 @@ struct exchange {
     bool close;
     bool rendered; /* the answer stands, as far as it was not sent, in these two */
     struct slice unsent_head, unsent_body;
-    bool settled; /* sent, or given up: counted and logged */
+    bool settled;       /* sent, or given up: counted and logged, and the connection is not ours any more */
+    _Atomic bool tried; /* http_answer_now has done what it can */
     struct text head_text;
     char headers[512];
     char head_bytes[1024];
 };
 
-struct worker *worker_new(struct http_server *server) {
+struct worker *worker_new(struct http_server *server, struct worker *base, unsigned depth) {
     struct worker *worker =
         malloc(sizeof *worker); /* not cleared: memory that nobody touches costs nothing */
-    if (worker == NULL) {
-        abort();
+    if (worker != NULL) {
+        worker->server = server;
+        worker->base = base == NULL ? worker : base;
+        worker->depth = depth;
+        worker->deeper = NULL;
+        worker->next = NULL;
+        worker->peer = NULL;
+        worker->date_s = -1;
     }
-    worker->server = server;
-    worker->peer = NULL;
-    worker->date_s = -1;
     return worker;
 }
 
 void worker_free(struct worker *worker) {
-    free(worker);
+    while (worker != NULL) {
+        struct worker *deeper = worker->deeper;
+        free(worker);
+        worker = deeper;
+    }
 }
 
 static void start(struct exchange *x, struct http_server *server, const struct head *head, int fd,
@@ -215,6 +225,9 @@ static void handle(struct exchange *x, struct worker *worker) {
     }
     body = (struct body){0};
     if (read_body(x, worker, &body)) {
+        if (!x->request.route->early && !x->request.route->unlimited) {
+            turn_give_up();
+        }
         x->request.route->handler(&x->request, &x->response, x->server->context);
     }
     body_free(&body);
@@ -295,9 +308,11 @@ static const char *today(struct worker *worker) {
 
 /* The answer is sent, or will never be. */
 static void settle(struct exchange *x, bool sent) {
+    struct worker *worker = x->worker;
+    enum fate fate = !sent ? FATE_DROP : (x->close ? FATE_CLOSE : FATE_PARK);
     leave(x);
-    x->worker->fate = !sent ? FATE_DROP : (x->close ? FATE_CLOSE : FATE_PARK);
-    record(x, x->worker->begun_us);
+    front_return(x->server->front, worker->peer, fate, worker->more);
+    record(x, worker->begun_us);
     x->settled = true;
 }
 
@@ -319,13 +334,34 @@ void http_answer_now(const struct http_request *request) {
     if (!usable || x->unsent_head.len + x->unsent_body.len == 0) {
         settle(x, usable);
     }
+    atomic_store(&x->tried, true);
+}
+
+/* The worker for a request inside this one; NULL at the depth's end or without memory. */
+static struct worker *deeper(struct worker *worker) {
+    if (worker->deeper == NULL && worker->depth + 1 < WORKER_DEPTH_MAX) {
+        worker->deeper = worker_new(worker->server, worker->base, worker->depth + 1);
+    }
+    return worker->deeper;
 }
 
 void http_wait_next(const struct http_request *request) {
-    const struct exchange *x = request->exchange;
-    struct pollfd next = {.fd = x->fd, .events = POLLIN};
-    if (x->head->keep_alive && front_open(x->server->front) <= (unsigned)x->server->options.max_concurrency) {
-        (void)poll(&next, 1, STAY_MS);
+    struct exchange *x = request->exchange;
+    struct worker *base = x->worker->base;
+    struct worker *other = deeper(x->worker);
+    while (other != NULL && !atomic_load(&x->tried)) {
+        other->peer = base->next != NULL ? base->next : front_take(x->server->front, NEXT_WAIT_MS);
+        base->next = NULL;
+        if (other->peer == NULL) {
+            return;
+        }
+        if (atomic_load(&x->tried)) {
+            base->next = other->peer; /* taken up again where this request was */
+        } else if (exchange_receive(other)) {
+            exchange_serve(other);
+        } else if (other->declined) {
+            return; /* so that it is not ours again at once */
+        }
     }
 }
 
@@ -341,16 +377,19 @@ static void answer_malformed(struct worker *worker, const struct problem *proble
     answer(&x);
 }
 
+/* How much of the body is among the bytes that were looked at. */
+static size_t body_among(const struct head *head, size_t have) {
+    size_t behind = have - head->bytes;
+    return head->content_length <= 0                ? 0
+           : head->content_length < (int64_t)behind ? (size_t)head->content_length
+                                                    : behind;
+}
+
 /* Takes from the socket what was looked at: the head, and of its body what is already there. The rest is left
  * where it is: nothing but this request is ever taken, so requests can neither run into one another nor get
  * lost. */
-static bool take(struct worker *worker, size_t have) {
-    const struct head *head = &worker->head;
-    size_t behind = have - head->bytes;
-    worker->body_have = head->content_length <= 0                ? 0
-                        : head->content_length < (int64_t)behind ? (size_t)head->content_length
-                                                                 : behind;
-    size_t len = head->bytes + worker->body_have;
+static bool take(struct worker *worker) {
+    size_t len = worker->head.bytes + worker->body_have;
     ssize_t got = 0;
     do {
         got = recv(worker->peer->fd, worker->buffer, len, MSG_DONTWAIT);
@@ -358,28 +397,48 @@ static bool take(struct worker *worker, size_t have) {
     return got == (ssize_t)len;
 }
 
+/* True if the request, which is accepted, may be served inside another: it takes moments only. */
+static bool may_nest(const struct worker *worker) {
+    const struct http_server *server = worker->server;
+    struct route_match match;
+    route_find(server->routes, server->route_count, worker->head.path, worker->head.method, &match);
+    return body_is_here(worker) && (match.route == NULL || match.route->early || match.route->unlimited);
+}
+
+/* Gives the connection back unserved. */
+static bool give_back(struct worker *worker, enum fate fate, bool more) {
+    front_return(worker->server->front, worker->peer, fate, more);
+    return false;
+}
+
 bool exchange_receive(struct worker *worker) {
     struct problem problem = {0};
     struct peer *peer = worker->peer;
     ssize_t have = recv(peer->fd, worker->buffer, sizeof worker->buffer, MSG_PEEK | MSG_DONTWAIT);
     if (have <= 0) {
-        worker->fate = have < 0 && (errno == EAGAIN || errno == EINTR) ? FATE_PARK : FATE_DROP;
-        return false;
+        bool silent = have < 0 && (errno == EAGAIN || errno == EINTR);
+        return give_back(worker, silent ? FATE_PARK : FATE_DROP, have < 0 && errno == EINTR);
     }
     worker->begun_us = peer->ready_us != 0 ? peer->ready_us : clock_monotonic_us();
     peer->ready_us = 0;
+    worker->more = true;
+    worker->declined = false;
     switch (head_parse(worker->buffer, (size_t)have, &worker->head, &problem)) {
     case HEAD_PARTIAL:
-        worker->fate = FATE_PARK;
-        return false;
+        return give_back(worker, FATE_PARTIAL, false);
     case HEAD_REFUSED:
         answer_malformed(worker, &problem);
         return false;
     case HEAD_ACCEPTED:
         break;
     }
-    worker->fate = FATE_DROP;
-    return take(worker, (size_t)have);
+    worker->body_have = body_among(&worker->head, (size_t)have);
+    worker->more = !body_is_here(worker) || (size_t)have > worker->head.bytes + worker->body_have;
+    worker->declined = worker->depth > 0 && !may_nest(worker);
+    if (worker->declined) {
+        return give_back(worker, FATE_PARK, true);
+    }
+    return take(worker) || give_back(worker, FATE_DROP, false);
 }
 
 void exchange_serve(struct worker *worker) {

@@ -1,4 +1,5 @@
-/* The front: one thread that accepts connections and holds those that wait, in epoll. */
+/* The front: one thread that accepts connections and watches new and slow ones, in an epoll of its own; and
+ * the epoll of those that are ready, at which the workers wait. */
 #include <errno.h>
 #include <linux/sockios.h>
 #include <pthread.h>
@@ -14,6 +15,7 @@
 #include "obs/log.h"
 #include "obs/metrics.h"
 #include "sys/clock.h"
+#include "sys/turn.h"
 
 #define EVENTS_MAX 128
 #define ACCEPTS_MAX 64 /* in one go, so that those who wait are not kept waiting */
@@ -29,6 +31,7 @@
 
 #define TAG_LISTENER UINT64_MAX
 #define TAG_WAKE (UINT64_MAX - 1)
+#define TAG_STOPPED (UINT64_MAX - 2)
 
 struct peer_list {
     struct peer *first, *last;
@@ -38,14 +41,17 @@ enum phase { PHASE_RUNNING, PHASE_STOPPING, PHASE_QUIT };
 
 struct front {
     struct http_server *server;
-    int epoll, listener, wake; /* listener is -1 once closed */
+    int epoll, listener, wake; /* the front's own; listener is -1 once closed */
+    struct turns turns;        /* to wait at `ready` */
+    int ready, stopped;        /* the workers'; stopped is an eventfd that is never read again once written */
     pthread_t thread;
     _Atomic enum phase phase;
     _Atomic unsigned open;  /* connections, whoever has them */
     _Atomic bool closed;    /* the listener: no more connections will come */
     pthread_mutex_t lock;   /* the lists, and each peer's list, state and deadline */
     struct peer_list heads; /* new, or part of a head is there: head_timeout_ms */
-    struct peer_list idle;  /* kept alive, silent: keep_alive_ms */
+    struct peer_list idle;  /* ready, silent for all we know: keep_alive_ms */
+    struct peer_list given; /* ready, their first head complete: a worker comes at once */
     struct peer_list lingering;
     struct peer *free;       /* slots that were used before, a stack through `next` */
     size_t slots_used;       /* slots from here on were never touched, and cost no memory yet */
@@ -56,18 +62,6 @@ struct front {
     struct peer *peers; /* max_connections slots */
     char buffer[HTTP_HEAD_BYTES_MAX];
 };
-
-struct peer *front_peer(struct front *front, uint32_t index) {
-    return &front->peers[index];
-}
-
-uint32_t front_index(const struct front *front, const struct peer *peer) {
-    return (uint32_t)(peer - front->peers);
-}
-
-unsigned front_open(const struct front *front) {
-    return atomic_load(&front->open);
-}
 
 /* Each list is in order of its deadlines, because each has one duration: appending keeps the order. */
 static void list_append(struct peer_list *list, struct peer *peer) {
@@ -100,14 +94,20 @@ static void list_remove(struct peer *peer) {
     peer->list = NULL;
 }
 
-/* One report at the next bytes, or at once if there are some, then silence until armed again. */
-static void arm(const struct front *front, const struct peer *peer, int operation, uint32_t events) {
-    struct epoll_event event = {.events = events,
-                                .data.u64 = (uint64_t)peer->generation << 32 | front_index(front, peer)};
-    epoll_ctl(front->epoll, operation, peer->fd, &event);
+static void control(const struct front *front, int epoll, int operation, const struct peer *peer,
+                    uint32_t events) {
+    struct epoll_event event = {
+        .events = events, .data.u64 = (uint64_t)peer->generation << 32 | (uint64_t)(peer - front->peers)};
+    epoll_ctl(epoll, operation, peer->fd, &event);
 }
 
+/* In the front's epoll: one report at the next bytes, or at once if there are some, then silence until armed
+ * again. */
 #define ARMED (EPOLLIN | EPOLLRDHUP | EPOLLONESHOT)
+
+static void arm(const struct front *front, const struct peer *peer, int operation, uint32_t events) {
+    control(front, front->epoll, operation, peer, events);
+}
 
 /* The lock is held: moves a peer to a list, with its time-out from now on. */
 static void put(struct peer_list *list, struct peer *peer, enum peer_state state, int64_t timeout_ms) {
@@ -133,6 +133,7 @@ static void drop(struct front *front, struct peer *peer) {
     close(peer->fd);
     list_remove(peer);
     peer->fd = -1;
+    peer->enrolled = false;
     peer->state = PEER_FREE;
     peer->next = front->free;
     front->free = peer;
@@ -144,6 +145,14 @@ static void drop(struct front *front, struct peer *peer) {
     atomic_fetch_sub(&front->open, 1);
 }
 
+/* The lock is held: from now on its bytes are the front's alone. */
+static void leave_workers(struct front *front, struct peer *peer) {
+    if (peer->enrolled) {
+        control(front, front->ready, EPOLL_CTL_DEL, peer, 0);
+        peer->enrolled = false;
+    }
+}
+
 /* Ends our side of the connection and drops what the client still sends. Closing at once would make the
  * kernel answer those bytes with a reset, which can destroy the answer before the client has read it. */
 static void linger(struct front *front, struct peer *peer) {
@@ -153,17 +162,42 @@ static void linger(struct front *front, struct peer *peer) {
     }
     pthread_mutex_lock(&front->lock);
     peer->drained = 0;
+    leave_workers(front, peer);
     put(&front->lingering, peer, PEER_LINGERING, LINGER_MS);
     arm(front, peer, EPOLL_CTL_MOD, ARMED);
     pthread_mutex_unlock(&front->lock);
 }
 
-void front_return(struct front *front, struct peer *peer, enum fate fate) {
+/* The lock is held: whoever takes it first may have it. A connection is enrolled once and for all with the
+ * workers, who get a report when bytes arrive; one that came while it was not ready is asked for again. */
+static void make_ready(struct front *front, struct peer *peer, struct peer_list *list, bool more) {
+    put(list, peer, PEER_READY, front->server->options.keep_alive_ms);
+    if (!peer->enrolled || more || peer->more) {
+        control(front, front->ready, peer->enrolled ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, peer,
+                EPOLLIN | EPOLLRDHUP | EPOLLET);
+    }
+    peer->enrolled = true;
+    peer->more = false;
+}
+
+/* Its next head is slow to come: the front watches it. */
+static void make_partial(struct front *front, struct peer *peer) {
+    leave_workers(front, peer);
+    peer->seen = 0;
+    put(&front->heads, peer, PEER_WAITING, front->server->options.head_timeout_ms);
+    arm(front, peer, EPOLL_CTL_MOD, ARMED);
+}
+
+void front_return(struct front *front, struct peer *peer, enum fate fate, bool more) {
     switch (fate) {
     case FATE_PARK:
         pthread_mutex_lock(&front->lock);
-        put(&front->idle, peer, PEER_WAITING, front->server->options.keep_alive_ms);
-        arm(front, peer, EPOLL_CTL_MOD, ARMED);
+        make_ready(front, peer, &front->idle, more);
+        pthread_mutex_unlock(&front->lock);
+        break;
+    case FATE_PARTIAL:
+        pthread_mutex_lock(&front->lock);
+        make_partial(front, peer);
         pthread_mutex_unlock(&front->lock);
         break;
     case FATE_CLOSE:
@@ -175,19 +209,57 @@ void front_return(struct front *front, struct peer *peer, enum fate fate) {
     }
 }
 
+/* The peer that a report is about, if it is ready and now ours. */
+static struct peer *take_ready(struct front *front, const struct epoll_event *event) {
+    struct peer *peer = &front->peers[(uint32_t)event->data.u64];
+    pthread_mutex_lock(&front->lock);
+    bool current = peer->generation == event->data.u64 >> 32;
+    bool taken = current && peer->state == PEER_READY;
+    if (taken) {
+        list_remove(peer);
+        peer->state = PEER_WORKING;
+        peer->more = (event->events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0; /* behind the last request */
+    } else if (current) {
+        peer->more = true; /* whoever has it makes it ready again, and asks */
+    }
+    pthread_mutex_unlock(&front->lock);
+    return taken ? peer : NULL;
+}
+
+struct peer *front_take(struct front *front, int wait_ms) {
+    struct epoll_event event;
+    if (wait_ms < 0) {
+        turn_take(&front->turns);
+    } else if (!turn_try(&front->turns)) {
+        return NULL;
+    }
+    for (;;) {
+        int count = epoll_wait(front->ready, &event, 1, wait_ms);
+        if (count == 0 || (count > 0 && event.data.u64 == TAG_STOPPED)) {
+            return NULL;
+        }
+        struct peer *peer = count > 0 ? take_ready(front, &event) : NULL;
+        if (peer != NULL) {
+            return peer;
+        }
+    }
+}
+
+bool front_stopped(const struct front *front) {
+    return atomic_load(&front->phase) == PHASE_QUIT;
+}
+
 /* Its head is complete, or will never be: a worker shall have it. */
 static void dispatch(struct front *front, struct peer *peer) {
-    pthread_mutex_lock(&front->lock);
-    list_remove(peer);
-    peer->state = PEER_WORKING;
-    pthread_mutex_unlock(&front->lock);
     if (peer->edge) {
         arm(front, peer, EPOLL_CTL_MOD, EPOLLONESHOT);
     }
     peer->edge = false;
     peer->seen = 0;
     peer->ready_us = clock_monotonic_us();
-    civet_dispatch(front->server->civet, peer);
+    pthread_mutex_lock(&front->lock);
+    make_ready(front, peer, &front->given, true);
+    pthread_mutex_unlock(&front->lock);
 }
 
 /* Part of a head is there. From now on epoll reports only what is new. */
@@ -195,11 +267,6 @@ static void await_rest(struct front *front, struct peer *peer, size_t seen) {
     bool first = peer->seen == 0;
     peer->seen = seen;
     if (first) {
-        pthread_mutex_lock(&front->lock);
-        if (peer->list == &front->idle) {
-            put(&front->heads, peer, PEER_WAITING, front->server->options.head_timeout_ms);
-        }
-        pthread_mutex_unlock(&front->lock);
         peer->edge = true;
         arm(front, peer, EPOLL_CTL_MOD, EPOLLIN | EPOLLRDHUP | EPOLLET);
     }
@@ -233,7 +300,7 @@ static void drain(struct front *front, struct peer *peer) {
 }
 
 static void on_event(struct front *front, uint64_t tag, uint32_t events) {
-    struct peer *peer = front_peer(front, (uint32_t)tag);
+    struct peer *peer = &front->peers[(uint32_t)tag];
     pthread_mutex_lock(&front->lock);
     enum peer_state state = peer->generation == tag >> 32 ? peer->state : PEER_FREE;
     pthread_mutex_unlock(&front->lock);
@@ -276,6 +343,7 @@ static void admit(struct front *front, int fd, const struct sockaddr_storage *ad
     }
     peer->fd = fd;
     peer->edge = false;
+    peer->more = false;
     peer->seen = 0;
     peer->ready_us = 0;
     put(&front->heads, peer, PEER_WAITING, front->server->options.head_timeout_ms);
@@ -286,9 +354,9 @@ static void admit(struct front *front, int fd, const struct sockaddr_storage *ad
     arm(front, peer, EPOLL_CTL_ADD, ARMED);
 }
 
-static void watch(const struct front *front, int operation, int fd, uint32_t events, uint64_t tag) {
+static void watch(int epoll, int operation, int fd, uint32_t events, uint64_t tag) {
     struct epoll_event event = {.events = events, .data.u64 = tag};
-    epoll_ctl(front->epoll, operation, fd, &event);
+    epoll_ctl(epoll, operation, fd, &event);
 }
 
 /* Out of file descriptors or memory: the listener rests, else it would be reported without end. */
@@ -299,7 +367,7 @@ static void pause_accepting(struct front *front) {
     }
     front->accept_failing = true;
     front->accept_again_us = clock_monotonic_us() + ACCEPT_PAUSE_MS * 1000;
-    watch(front, EPOLL_CTL_MOD, front->listener, 0, TAG_LISTENER);
+    watch(front->epoll, EPOLL_CTL_MOD, front->listener, 0, TAG_LISTENER);
 }
 
 /* Takes at most ACCEPTS_MAX connections. False if there are no more, for now. */
@@ -324,16 +392,20 @@ static bool accept_some(struct front *front) {
 static void resume_accepting(struct front *front, int64_t now_us) {
     if (front->accept_again_us != 0 && now_us >= front->accept_again_us && front->listener >= 0) {
         front->accept_again_us = 0;
-        watch(front, EPOLL_CTL_MOD, front->listener, EPOLLIN, TAG_LISTENER);
+        watch(front->epoll, EPOLL_CTL_MOD, front->listener, EPOLLIN, TAG_LISTENER);
     }
 }
 
-/* The first of a list whose time is up, or NULL. Only this thread takes peers out of these lists. */
+/* Takes the first of a list whose time is up; NULL if there is none. */
 static struct peer *expired(struct front *front, const struct peer_list *list, int64_t now_us) {
     pthread_mutex_lock(&front->lock);
     struct peer *peer = list->first;
     if (peer != NULL && peer->deadline_us > now_us) {
         peer = NULL;
+    }
+    if (peer != NULL) {
+        list_remove(peer);
+        peer->state = PEER_WORKING;
     }
     pthread_mutex_unlock(&front->lock);
     return peer;
@@ -397,7 +469,9 @@ static void wind_down(struct front *front) {
     close_listener(front, now_us);
     struct peer *peer;
     while ((peer = expired(front, &front->idle, INT64_MAX)) != NULL) {
-        if (look(front, peer, 0)) {
+        if (recv(peer->fd, front->buffer, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
+            dispatch(front, peer);
+        } else {
             drop(front, peer);
         }
     }
@@ -433,6 +507,11 @@ static void *run(void *argument) {
     return NULL;
 }
 
+static unsigned processors(void) {
+    long online = sysconf(_SC_NPROCESSORS_ONLN);
+    return online < 2 ? 2 : (unsigned)online;
+}
+
 static bool start_thread(struct front *front) {
     pthread_attr_t attributes;
     pthread_attr_init(&attributes);
@@ -452,15 +531,19 @@ struct front *front_start(struct http_server *server, int listener) {
     front->listener = listener;
     front->epoll = epoll_create1(EPOLL_CLOEXEC);
     front->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    turns_init(&front->turns, processors());
+    front->ready = epoll_create1(EPOLL_CLOEXEC);
+    front->stopped = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     front->peers = calloc((size_t)server->options.max_connections, sizeof *front->peers);
     pthread_mutex_init(&front->lock, NULL);
     bool capped = server->options.max_connections_per_address > 0;
     front->census = capped ? census_new((unsigned)server->options.max_connections_per_address) : NULL;
-    bool ready =
-        front->epoll >= 0 && front->wake >= 0 && front->peers != NULL && (!capped || front->census != NULL);
+    bool ready = front->epoll >= 0 && front->wake >= 0 && front->ready >= 0 && front->stopped >= 0 &&
+                 front->peers != NULL && (!capped || front->census != NULL);
     if (ready) {
-        watch(front, EPOLL_CTL_ADD, front->wake, EPOLLIN, TAG_WAKE);
-        watch(front, EPOLL_CTL_ADD, listener, EPOLLIN, TAG_LISTENER);
+        watch(front->epoll, EPOLL_CTL_ADD, front->wake, EPOLLIN, TAG_WAKE);
+        watch(front->epoll, EPOLL_CTL_ADD, listener, EPOLLIN, TAG_LISTENER);
+        watch(front->ready, EPOLL_CTL_ADD, front->stopped, EPOLLIN, TAG_STOPPED);
         server->front = front;
         ready = start_thread(front);
     }
@@ -471,21 +554,23 @@ struct front *front_start(struct http_server *server, int listener) {
     return front;
 }
 
-static void enter(struct front *front, enum phase phase) {
+static void enter(struct front *front, enum phase phase, int tell) {
     const uint64_t one = 1;
     atomic_store(&front->phase, phase);
-    (void)!write(front->wake, &one, sizeof one);
+    (void)!write(tell, &one, sizeof one);
 }
 
 void front_stop(struct front *front, int64_t limit_ms) {
     int64_t until_us = clock_monotonic_us() + limit_ms * 1000;
-    enter(front, PHASE_STOPPING);
+    enter(front, PHASE_STOPPING, front->wake);
     while ((atomic_load(&front->open) > 0 || !atomic_load(&front->closed)) &&
            clock_monotonic_us() < until_us) {
         clock_sleep_ms(5);
     }
-    enter(front, PHASE_QUIT);
+    enter(front, PHASE_QUIT, front->wake);
     pthread_join(front->thread, NULL);
+    enter(front, PHASE_QUIT, front->stopped);
+    turns_end(&front->turns, front->server->worker_count);
     pthread_mutex_lock(&front->lock);
     for (size_t i = 0; i < front->slots_used; i++) {
         if (front->peers[i].state == PEER_WORKING) {
@@ -502,13 +587,14 @@ void front_free(struct front *front) {
             metric_add(METRIC_HTTP_CONNECTIONS, -1);
         }
     }
-    const int own[] = {front->listener, front->wake, front->epoll};
+    const int own[] = {front->listener, front->wake, front->epoll, front->ready, front->stopped};
     for (size_t i = 0; i < ARRAY_LEN(own); i++) {
         if (own[i] >= 0) {
             close(own[i]);
         }
     }
     pthread_mutex_destroy(&front->lock);
+    turns_destroy(&front->turns);
     census_free(front->census);
     free(front->peers);
     free(front);

@@ -57,6 +57,7 @@ struct http_route {
     bool json_body;     /* body required and Content-Type must be application/json (charset utf-8 or none) */
     bool body_optional; /* with json_body: a request without a body is fine, and needs no Content-Type */
     bool unlimited;     /* /health and the like: served on the reserve threads when all others are busy */
+    bool early;         /* its handler waits in http_wait_next, and elsewhere only for moments */
 };
 
 struct http_options {
@@ -91,9 +92,10 @@ void http_stop(struct http_server *server, int64_t limit_ms);
  * handler returns. At most once a request, and nobody touches the response afterwards. */
 void http_answer_now(const struct http_request *request);
 
-/* What a handler does while another thread comes to the answer: waits for the client's next request to begin,
- * at most 50 ms, so that one wake-up serves for both. Returns at once where connections outnumber the
- * workers. */
+/* What a handler does while another thread comes to the answer: serves other requests, as long as some come
+ * and the answer does not, so that no thread switch is needed between one request and the next. Only requests
+ * that are there whole, and of routes that are `early` or `unlimited`, one inside the other up to a fixed
+ * depth. May return before there is an answer. */
 void http_wait_next(const struct http_request *request);
 
 /* Adds a header line to a response. The value must not hold CR, LF or NUL (the header is left out if it

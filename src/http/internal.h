@@ -1,10 +1,10 @@
 /* What the files of the edge share, and nobody else sees.
  *
- * A connection (struct peer) belongs to exactly one side at a time. The front (front.c) is one thread that
- * accepts and holds all that wait in epoll; once a head is complete it gives the connection to a worker,
- * through CivetWeb's queue (civet.c). The worker reads, serves and answers (exchange.c), and gives it back:
- * to wait for the next request or to be closed. So a connection that only waits costs a file descriptor,
- * never a thread. */
+ * A connection (struct peer) belongs to one side at a time, or to whoever takes it first. The front (front.c)
+ * is one thread that accepts, and watches new and slow connections until a head is complete. Then the
+ * connection is ready: it stands in an epoll that all workers wait at, and one of them takes it, reads,
+ * serves and answers (exchange.c) and puts it back there for its next request. So a connection that only
+ * waits costs a file descriptor, never a thread, and a worker takes whatever comes next. */
 #ifndef PAYFLOW_HTTP_INTERNAL_H
 #define PAYFLOW_HTTP_INTERNAL_H
 
@@ -18,7 +18,7 @@
 
 #define RESERVE_WORKERS 32        /* beyond max_concurrency: they answer probes, scrapes and refusals */
 #define BODY_WITH_HEAD_BYTES 4096 /* of a body that are read together with its head */
-#define STAY_MS 50                /* a worker waits this long for its connection's next request, if it may */
+#define WORKER_DEPTH_MAX 8        /* requests that one worker may have under way, see http_wait_next */
 
 struct mg_context;
 
@@ -26,7 +26,8 @@ struct mg_context;
 enum peer_state {
     PEER_FREE,      /* no connection: the slot waits for one */
     PEER_WAITING,   /* the front's: a head has not come, or not whole */
-    PEER_WORKING,   /* a worker's, or on its way to one */
+    PEER_READY,     /* whoever takes it first: a worker, once the next request is there, or the front */
+    PEER_WORKING,   /* a worker's, or about to be closed */
     PEER_LINGERING, /* the front's: answered for the last time, what still comes is dropped */
 };
 
@@ -38,28 +39,36 @@ struct peer {
     int fd;
     uint32_t generation; /* how often the slot was used: tells a late report of epoll from a fresh one */
     uint32_t bucket;     /* of its address in the front's count */
-    bool edge;           /* epoll reports new bytes only: part of a head is there */
+    bool edge;           /* the front's epoll reports new bytes only: part of a head is there */
+    bool enrolled;       /* in the workers' epoll, which reports new bytes only */
+    bool more;           /* that epoll reported it while a worker had it */
     size_t seen;         /* bytes of a head that is not complete */
     size_t drained;      /* bytes dropped while lingering */
     int64_t deadline_us;
-    int64_t ready_us; /* when the front saw the head complete; 0 once used */
+    int64_t ready_us; /* when the front saw a head complete; 0 once used */
     char address[INET6_ADDRSTRLEN];
 };
 
 /* What happens to a connection when its worker lets go of it. */
 enum fate {
-    FATE_PARK,  /* waits for the next request */
-    FATE_CLOSE, /* closed politely: the client can read the last answer */
-    FATE_DROP,  /* closed at once: the client has gone */
+    FATE_PARK,    /* waits for the next request, which may be there already */
+    FATE_PARTIAL, /* part of a head is there: the front waits for the rest */
+    FATE_CLOSE,   /* closed politely: the client can read the last answer */
+    FATE_DROP,    /* closed at once: the client has gone */
 };
 
-/* A worker thread's own. 25 KB, of which only what a request needs is ever touched. */
+/* What a worker thread needs for one request. 25 KB, of which only what a request needs is ever touched. */
 struct worker {
     struct http_server *server;
+    struct worker *base;   /* the thread's first */
+    struct worker *deeper; /* for a request that is served while this one waits; NULL until needed */
+    unsigned depth;
+    struct peer *next; /* of the base: a ready connection that it shall take before it looks for others */
     struct peer *peer; /* the connection in hand */
-    enum fate fate;
     struct head head;
     size_t body_have; /* bytes of the body in buffer, after the head */
+    bool declined;    /* what was read may not be served at this depth */
+    bool more;        /* the connection may hold bytes behind this request */
     int64_t begun_us; /* when the head was complete */
     int64_t date_s;
     char date[RESPONSE_DATE_SIZE]; /* of date_s */
@@ -81,8 +90,8 @@ struct http_server {
     sem_t civet_stops;
     _Atomic int in_flight;      /* requests of ordinary routes, until their answers are sent */
     _Atomic int client_waiters; /* workers that wait for a client to send its body or to read its answer */
-    _Atomic int engaged;        /* workers that have a connection */
-    _Atomic int queued;         /* connections on their way to a worker */
+    int stub;                   /* a socket that CivetWeb takes for its connections */
+    _Atomic int sessions;       /* workers at work, and those about to be */
     _Atomic bool draining;
 };
 
@@ -91,12 +100,11 @@ struct http_server {
 /* Starts the worker threads. NULL on failure. */
 struct mg_context *civet_start(struct http_server *server);
 
+/* Lets them work, once there is a front. */
+void civet_open(struct http_server *server);
+
 /* Ends them; waits for handlers that still run. */
 void civet_stop(struct mg_context *civet);
-
-/* Gives a connection whose head is complete to the next free worker. Never waits: the queue has room for all.
- */
-void civet_dispatch(struct mg_context *civet, const struct peer *peer);
 
 /* front.c: the connections that wait. */
 
@@ -110,29 +118,30 @@ void front_stop(struct front *front, int64_t limit_ms);
 /* Closes and frees everything. No worker may run any more. */
 void front_free(struct front *front);
 
-/* The connection in slot `index`, and back. */
-struct peer *front_peer(struct front *front, uint32_t index);
-uint32_t front_index(const struct front *front, const struct peer *peer);
+/* True once front_stop has ended: no connection will be ready any more. Thread-safe. */
+bool front_stopped(const struct front *front);
 
-/* Connections that are open now. Thread-safe. */
-unsigned front_open(const struct front *front);
+/* Waits until a connection has something to read, and takes it. NULL after wait_ms (-1: no limit), or once
+ * the front has stopped. Thread-safe. */
+struct peer *front_take(struct front *front, int wait_ms);
 
-/* A worker gives its connection back. Thread-safe. */
-void front_return(struct front *front, struct peer *peer, enum fate fate);
+/* Gives back a connection that was taken. more: of FATE_PARK, bytes of the next request may be there already.
+ * Thread-safe. */
+void front_return(struct front *front, struct peer *peer, enum fate fate, bool more);
 
 /* exchange.c: one request and its answer. */
 
-/* What a worker thread needs. Aborts without memory: this happens at start only, and CivetWeb takes no
- * refusal. */
-struct worker *worker_new(struct http_server *server);
+/* What a worker thread needs, for requests at the given depth; base is NULL for the first. NULL without
+ * memory. */
+struct worker *worker_new(struct http_server *server, struct worker *base, unsigned depth);
 void worker_free(struct worker *worker);
 
 /* Reads the next head from the worker's connection. True if a request was accepted, and exchange_serve must
- * follow; false if not: it was answered if it was refused, and the fate is set. */
+ * follow; false if not: then the connection is given back, after an answer if the request was refused. */
 MUST_CHECK bool exchange_receive(struct worker *worker);
 
-/* Serves the request that was received: routes, reads the body, handles, answers, counts, logs. Sets the
- * fate. */
+/* Serves the request that was received: routes, reads the body, handles, answers, counts, logs, and gives the
+ * connection back. */
 void exchange_serve(struct worker *worker);
 
 /* Answers 408 on a connection whose head did not come whole in time. Never waits. */

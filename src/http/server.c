@@ -74,6 +74,7 @@ struct http_server *http_start(const struct http_options *options, const struct 
         release(server);
         return NULL;
     }
+    civet_open(server);
     error[0] = '\0';
     return server;
 }

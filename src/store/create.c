@@ -49,8 +49,8 @@ static const struct pg_statement careful_statement = {
           " logged AS (" INSERT_EVENTS CLAIMED " ON CONFLICT DO NOTHING)"
           " SELECT id FROM created"};
 
-/* For the rows that the careful statement left out: by key the first request's fingerprint and payment, without
- * a key the payment of our own id, which an earlier try of ours may have made. */
+/* For the rows that the careful statement left out: by key the first request's fingerprint and payment,
+ * without a key the payment of our own id, which an earlier try of ours may have made. */
 static const struct pg_statement before_statement = {
     STATEMENT_CREATED_BEFORE, "created_before",
     "SELECT i.place, k.fingerprint, " PAYMENT_COLUMNS(
@@ -109,10 +109,11 @@ static bool bind_create(struct write_scratch *scratch, struct op *const *ops, in
     return arrays_bind(a, CREATE_ARRAYS, parameters);
 }
 
-static void finish_all(struct op **ops, int count) {
+static int finish_all(struct op **ops, int count) {
     for (int i = 0; i < count; i++) {
         op_finish(ops[i], STORE_OK);
     }
+    return 0;
 }
 
 /* Finishes the operations whose ids came back; the others move to the front of ops. Returns how many those
@@ -278,12 +279,7 @@ static void run_batch(struct lane *lane, struct pg *pg, struct write_scratch *sc
             histogram_observe(HISTOGRAM_BATCH_ROWS, count);
             metric_add(METRIC_DB_UNKNOWN_RESOLVED, resolving ? 1 : 0);
             resolving = false;
-            if (!careful) {
-                finish_all(ops, count);
-                count = 0;
-            } else {
-                count = finish_created(answer.result, ops, count);
-            }
+            count = careful ? finish_created(answer.result, ops, count) : finish_all(ops, count);
             PQclear(answer.result);
             if (count > 0) {
                 count = finish_known(pg, scratch, ops, count);

@@ -6,6 +6,7 @@
 #include "obs/log.h"
 #include "obs/metrics.h"
 #include "sys/clock.h"
+#include "sys/turn.h"
 
 #define IDLE_US 500000            /* how often an idle thread looks after its connection */
 #define DOWN_FAIL_FAST_US 1000000 /* away for longer: callers are answered at once */
@@ -145,7 +146,11 @@ static enum store_result result_of(struct op *op) {
 /* True if the caller must sleep; false if the operation is finished already. */
 static bool must_sleep(struct op *op) {
     enum op_progress running = OP_RUNNING;
-    return atomic_compare_exchange_strong(&op->progress, &running, OP_AWAITED);
+    bool sleeps = atomic_compare_exchange_strong(&op->progress, &running, OP_AWAITED);
+    if (sleeps) {
+        turn_give_up();
+    }
+    return sleeps;
 }
 
 enum store_result op_sleep(struct op *op) {
@@ -264,6 +269,32 @@ static int take(struct lane *lane, struct op **ops) {
     return count;
 }
 
+/* Finishes what waits and is past its deadline. Callers take theirs back by themselves, but one may be held
+ * up by another request that it serves meanwhile, which may wait for this very one. Called with the lock
+ * held, and gives it up for a while. */
+static void answer_expired(struct lane *lane, struct op **ops) {
+    int64_t now_us = clock_monotonic_us();
+    int count = 0;
+    struct op *last = NULL;
+    struct op **link = &lane->head;
+    while (*link != NULL) {
+        struct op *op = *link;
+        if (op->deadline_us <= now_us && count < LANE_BATCH_MAX) {
+            *link = op->next;
+            atomic_store_explicit(&op->lane, NULL, memory_order_relaxed);
+            ops[count++] = op;
+        } else {
+            last = op;
+            link = &op->next;
+        }
+    }
+    lane->tail = last;
+    depth_changed(lane, -count);
+    pthread_mutex_unlock(&lane->lock);
+    ops_drop_expired(ops, count);
+    pthread_mutex_lock(&lane->lock);
+}
+
 static void note_connection(struct lane *lane, bool up) {
     int64_t since_us = atomic_load_explicit(&lane->down_since_us, memory_order_relaxed);
     if (up && since_us != 0) {
@@ -307,6 +338,9 @@ static void *lane_thread(void *argument) {
                 lane->options.idle(lane, &pg);
             }
             pthread_mutex_lock(&lane->lock);
+            if (!up) {
+                answer_expired(lane, ops);
+            }
             if (!up && !lane->stopping) {
                 sleep_idle(lane, (pg_backoff_left_ms(&pg) + 1) * 1000);
                 continue;
