@@ -34,7 +34,7 @@ FOR_TESTS = {
 }
 # What is found by where it lies, not by a name that somebody writes down; by whom.
 ROOTS = re.compile(r"""
-      [^/]+ | \.circleci/config\.yml                                    # people and services
+      [^/]+ | \.circleci/config\.yml | \.github/.*                      # people and services
     | src/(\w+/)?\w+\.c | src/store/migrations/.* | tests/(unit|fuzz)/\w+\.c   # make
     | tests/\w+/(test_\w+|conftest)\.py | tests/conftest\.py             # pytest
     | tests/fuzz/corpus/.* | tests/fuzz/\w+\.dict                         # tests/fuzz/run.py
@@ -221,7 +221,8 @@ def unnamed(files: list[str], sources: dict[str, str]) -> list[str]:
         path = Path(name)
         word = rf"\bfrom [\w.]*\b{path.stem} import\b|\bimport .*\b{path.stem}\b" if path.suffix == ".py" else r"(?!)"
         wanted = re.compile(rf"{word}|(?<![\w-]){re.escape(path.name)}(?![\w-])", re.MULTILINE)
-        if not any(other != name and wanted.search(source) for other, source in sources.items()):
+        part = path.stem if path.suffix == ".py" else path.name
+        if not any(other != name and part in source and wanted.search(source) for other, source in sources.items()):
             found.append(name)
     return found
 
