@@ -44,6 +44,7 @@ class Service:
         self.settled = status.get("observedGeneration") == self.generation
         self.url: str = status.get("url", "")
         self.latest_ready: str = status.get("latestReadyRevisionName", "")
+        self.latest_created: str = status.get("latestCreatedRevisionName", "")
         self.traffic = targets(status.get("traffic", []), self.latest_ready)
         self.wanted = targets(answer.get("spec", {}).get("traffic", []), self.latest_ready)
 
@@ -61,6 +62,10 @@ class Service:
 
     def tagged(self, tag: str) -> Target | None:
         return next((t for t in [*self.traffic, *self.wanted] if t.tag == tag), None)
+
+    def url_of(self, tag: str, revision: str) -> str:
+        """Where the tagged revision answers; "" while the tag is not there, or on another one."""
+        return next((t.url for t in self.traffic if t.tag == tag and t.revision == revision), "")
 
     def describe(self) -> str:
         return ", ".join(f"{revision} {percent} %" for revision, percent in self.shares().items()) or "nothing"

@@ -117,18 +117,23 @@ class Rollout:
         self.gcloud.execute(job)
 
     def deploy(self) -> None:
-        flags = [f"--image={self.image}", f"--tag={CANDIDATE}"]
+        # The tag comes afterwards: with --tag gcloud writes a revision's name into the template. Terraform would send that name
+        # back with its next change, and Cloud Run takes no second revision of one name.
+        flags = [f"--image={self.image}"]
         # Where nothing serves, gcloud has no revision to leave the traffic with, and refuses to deploy without it.
         flags += ["--no-traffic"] if self.stable is not None else []
         self.say("a first deployment" if self.stable is None else f"deploying beside {self.stable}")
         service = Service(json.loads(self.gcloud.run("run", "deploy", self.environment.service, "--format=json", *flags)))
-        target = service.tagged(CANDIDATE)
-        if target is None or not target.url or target.revision == self.stable:
-            raise Failure("the new revision has no address")
-        self.candidate, self.candidate_url = target.revision, target.url
+        candidate = service.latest_created
+        if not candidate or candidate == self.stable:
+            raise Failure("there is no new revision")
+        self.candidate = candidate
+        self.record.set(candidate=candidate)
+        service = settle(self.gcloud, lambda: self.gcloud.traffic({}, {CANDIDATE: candidate}),
+                         lambda s: s.url_of(CANDIDATE, candidate) != "", self.environment.command_s)
+        self.candidate_url = service.url_of(CANDIDATE, candidate)
         if self.stable is None:
             self.expected = [service.shares()]
-        self.record.set(candidate=self.candidate)
 
     def smoke(self, rounds: int) -> None:
         job = self.environment.smoke_job

@@ -81,7 +81,7 @@ def test_a_terminal_that_is_gone_does_not_stop_the_way_back(world: World) -> Non
 
 def test_after_a_lost_connection_it_is_undone(world: World) -> None:
     with world.load(40) as load:
-        program = start(world, world.good, "5 %: ", command_s=10.0)
+        program = start(world, world.good, "5 %: ", command_s=20.0)
         with world.run.unreachable():
             print("".join(follow(program, "FAILED")))
         done = Outcome(world, program)
@@ -91,7 +91,7 @@ def test_after_a_lost_connection_it_is_undone(world: World) -> None:
 
 
 def test_if_the_connection_does_not_come_back_a_person_is_called(world: World) -> None:
-    program = start(world, world.good, "5 %: ", undo_s=3.0, command_s=10.0)
+    program = start(world, world.good, "5 %: ", undo_s=3.0, command_s=20.0)
     with world.run.unreachable():
         done = Outcome(world, program)
     assert done.status == 3 and done.record["outcome"] == "lost"

@@ -20,6 +20,14 @@ def test_a_good_revision_goes_to_100_and_callers_see_no_failure(world: World) ->
     world.assert_all_there(load.seen)
 
 
+def test_terraform_may_change_the_service_after_a_rollout(world: World) -> None:
+    """A revision's name in the template would be sent back with the change, and Cloud Run refuses a name twice."""
+    done = world.rollout(world.good, steps=[100], bake_s=1.0, poll_s=1.0, limits={"requests": 1})
+    assert done.status == 0
+    world.apply()
+    assert world.shares() == {done.record["candidate"]: 100}, "and the traffic is the pipeline's"
+
+
 def test_a_quiet_service_is_released_by_requests_of_our_own(world: World) -> None:
     done = world.rollout(world.good, steps=[50, 100], bake_s=4.0)
     assert done.status == 0 and done.at("requests of our own")

@@ -132,6 +132,16 @@ class World:
         wait_until("the newer revision has all traffic", lambda: self.shares() == {name: 100})
         return name
 
+    def apply(self) -> None:
+        """What Terraform does where a setting changed: sends the template back as it stands, with the change."""
+        service = self.run.services["payflow"]
+        spec = copy.deepcopy(service.spec)
+        main_container(spec["template"]["spec"])["env"].append({"name": "LOG_LEVEL", "value": "warning"})
+        before = service.created
+        with self.run.lock:
+            service.put({"metadata": {}, "spec": spec})
+        wait_until("there is a revision with the change", lambda: service.created != before)
+
     def image(self, name: str, command: list[str]) -> str:
         reference = f"{REPOSITORY}@sha256:{hashlib.sha256(name.encode()).hexdigest()}"
         self.run.images[reference] = Image(command)

@@ -182,7 +182,8 @@ resource "google_cloud_run_v2_service" "this" {
   }
 
   lifecycle {
-    # What a rollout changes. gcloud names the revision and leaves its own marks beside the image.
+    # What a rollout changes. gcloud leaves its own marks beside the image. The revision's name is nobody's: a person's
+    # `gcloud run deploy --tag` would write one here, and an apply must not make a revision only to take it out.
     ignore_changes = [
       client,
       client_version,
