@@ -417,7 +417,8 @@ bool exchange_receive(struct worker *worker) {
     ssize_t have = recv(peer->fd, worker->buffer, sizeof worker->buffer, MSG_PEEK | MSG_DONTWAIT);
     if (have <= 0) {
         bool silent = have < 0 && (errno == EAGAIN || errno == EINTR);
-        return give_back(worker, silent ? FATE_PARK : FATE_DROP, have < 0 && errno == EINTR);
+        enum fate fate = silent ? FATE_PARK : (have == 0 ? FATE_END : FATE_DROP);
+        return give_back(worker, fate, have < 0 && errno == EINTR);
     }
     worker->begun_us = peer->ready_us != 0 ? peer->ready_us : clock_monotonic_us();
     peer->ready_us = 0;

@@ -24,6 +24,7 @@
 #define ACCEPT_PAUSE_MS 100 /* when the process has no more file descriptors */
 #define STOPPING_ACCEPTS 32 /* times ACCEPTS_MAX: more than the listener's queue can hold */
 #define LINGER_MS 1000
+#define FLUSH_MS 20 /* how often is looked whether a client has its answers: nothing reports that */
 #define LINGER_BYTES_MAX 262144
 #define HANDSHAKE_MS 50 /* when stopping, handshakes that have begun are awaited this long */
 #define FRESH_MS 1000   /* when stopping, a new connection's first request is awaited this long */
@@ -53,11 +54,12 @@ struct front {
     struct peer_list idle;  /* ready, silent for all we know: keep_alive_ms */
     struct peer_list given; /* ready, their first head complete: a worker comes at once */
     struct peer_list lingering;
-    struct peer *free;       /* slots that were used before, a stack through `next` */
-    size_t slots_used;       /* slots from here on were never touched, and cost no memory yet */
-    struct census *census;   /* NULL: no cap per address */
-    int64_t accept_again_us; /* 0: accepting */
-    bool accept_failing;     /* said so in the log */
+    struct peer_list flushing; /* lingering, and the client will send no more: until it has its answers */
+    struct peer *free;         /* slots that were used before, a stack through `next` */
+    size_t slots_used;         /* slots from here on were never touched, and cost no memory yet */
+    struct census *census;     /* NULL: no cap per address */
+    int64_t accept_again_us;   /* 0: accepting */
+    bool accept_failing;       /* said so in the log */
     int64_t stopping_since_us;
     struct peer *peers; /* max_connections slots */
     char buffer[HTTP_HEAD_BYTES_MAX];
@@ -117,12 +119,17 @@ static void put(struct peer_list *list, struct peer *peer, enum peer_state state
     list_append(list, peer);
 }
 
+/* True if answers are still on their way to the client. */
+static bool has_unsent(int fd) {
+    int unsent = 0;
+    return ioctl(fd, SIOCOUTQ, &unsent) == 0 && unsent > 0;
+}
+
 /* What the client has not taken by now is thrown away with the connection. Else the kernel would go on
  * offering it for minutes, in memory that no cap of ours counts. */
 static void forget_unsent(int fd) {
     const struct linger at_once = {.l_onoff = 1, .l_linger = 0};
-    int unsent = 0;
-    if (ioctl(fd, SIOCOUTQ, &unsent) == 0 && unsent > 0) {
+    if (has_unsent(fd)) {
         setsockopt(fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     }
 }
@@ -168,6 +175,16 @@ static void linger(struct front *front, struct peer *peer) {
     pthread_mutex_unlock(&front->lock);
 }
 
+/* The client has said its last word. What it was answered may be on its way yet, and it may be reading. */
+static void part(struct front *front, struct peer *peer) {
+    if (has_unsent(peer->fd)) {
+        peer->edge = false;
+        linger(front, peer);
+    } else {
+        drop(front, peer);
+    }
+}
+
 /* The lock is held: whoever takes it first may have it. A connection is enrolled once and for all with the
  * workers, who get a report when bytes arrive; one that came while it was not ready is asked for again. */
 static void make_ready(struct front *front, struct peer *peer, struct peer_list *list, bool more) {
@@ -202,6 +219,9 @@ void front_return(struct front *front, struct peer *peer, enum fate fate, bool m
         break;
     case FATE_CLOSE:
         linger(front, peer);
+        break;
+    case FATE_END:
+        part(front, peer);
         break;
     case FATE_DROP:
         drop(front, peer);
@@ -282,7 +302,7 @@ static bool look(struct front *front, struct peer *peer, uint32_t events) {
     if (have > 0 && head_ready(front->buffer, (size_t)have, peer->seen)) {
         dispatch(front, peer);
     } else if (have <= 0 || ended) {
-        drop(front, peer); /* the rest will never come */
+        part(front, peer); /* the rest will never come */
     } else {
         await_rest(front, peer, (size_t)have);
     }
@@ -292,7 +312,13 @@ static bool look(struct front *front, struct peer *peer, uint32_t events) {
 static void drain(struct front *front, struct peer *peer) {
     ssize_t got = recv(peer->fd, front->buffer, sizeof front->buffer, MSG_DONTWAIT);
     peer->drained += got > 0 ? (size_t)got : 0;
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR) || peer->drained > LINGER_BYTES_MAX) {
+    if (got == 0 && has_unsent(peer->fd)) {
+        pthread_mutex_lock(&front->lock);
+        peer->end_us = clock_monotonic_us() + LINGER_MS * 1000;
+        put(&front->flushing, peer, PEER_LINGERING, FLUSH_MS);
+        pthread_mutex_unlock(&front->lock);
+    } else if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR) ||
+               peer->drained > LINGER_BYTES_MAX) {
         drop(front, peer);
     } else {
         arm(front, peer, EPOLL_CTL_MOD, ARMED);
@@ -429,6 +455,15 @@ static void expire(struct front *front, int64_t now_us) {
     while ((peer = expired(front, &front->lingering, now_us)) != NULL) {
         drop(front, peer);
     }
+    while ((peer = expired(front, &front->flushing, now_us)) != NULL) {
+        if (now_us >= peer->end_us || !has_unsent(peer->fd)) {
+            drop(front, peer);
+        } else {
+            pthread_mutex_lock(&front->lock);
+            put(&front->flushing, peer, PEER_LINGERING, FLUSH_MS);
+            pthread_mutex_unlock(&front->lock);
+        }
+    }
 }
 
 /* Until the next deadline, but no longer than a tick. */
@@ -436,7 +471,7 @@ static int next_wait_ms(struct front *front) {
     if (atomic_load(&front->phase) != PHASE_RUNNING) {
         return STOPPING_TICK_MS;
     }
-    const struct peer_list *lists[] = {&front->heads, &front->idle, &front->lingering};
+    const struct peer_list *lists[] = {&front->heads, &front->idle, &front->lingering, &front->flushing};
     int64_t now_us = clock_monotonic_us();
     int64_t until_us = now_us + TICK_MS * 1000;
     pthread_mutex_lock(&front->lock);

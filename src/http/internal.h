@@ -44,6 +44,7 @@ struct peer {
     bool more;           /* that epoll reported it while a worker had it */
     size_t seen;         /* bytes of a head that is not complete */
     size_t drained;      /* bytes dropped while lingering */
+    int64_t end_us;      /* no longer does it linger */
     int64_t deadline_us;
     int64_t ready_us; /* when the front saw a head complete; 0 once used */
     char address[INET6_ADDRSTRLEN];
@@ -54,6 +55,7 @@ enum fate {
     FATE_PARK,    /* waits for the next request, which may be there already */
     FATE_PARTIAL, /* part of a head is there: the front waits for the rest */
     FATE_CLOSE,   /* closed politely: the client can read the last answer */
+    FATE_END,     /* closed once the client, who will send no more, has its answers */
     FATE_DROP,    /* closed at once: the client has gone */
 };
 

@@ -277,7 +277,9 @@ static int dial(void) {
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     MUST(fd >= 0 && bind(fd, (struct sockaddr *)&from, sizeof from) == 0);
-    MUST(connect(fd, (struct sockaddr *)&to, sizeof to) == 0); /* on the loopback it never waits */
+    while (connect(fd, (struct sockaddr *)&to, sizeof to) != 0 && errno != EISCONN) {
+        MUST(errno == EINTR || errno == EALREADY); /* libFuzzer has a timer */
+    }
     return fd;
 }
 
@@ -291,7 +293,7 @@ static void send_cut(int fd, struct slice rest, unsigned cuts) {
             len = 1 + (random >> 8) % (1U << (1 + cuts % 12));
             len = len < rest.len ? len : rest.len;
         }
-        ssize_t done = TEMP_FAILURE_RETRY(send(fd, rest.data, len, MSG_NOSIGNAL)); /* libFuzzer has a timer */
+        ssize_t done = TEMP_FAILURE_RETRY(send(fd, rest.data, len, MSG_NOSIGNAL));
         if (done < 0) {
             return;
         }

@@ -579,6 +579,36 @@ START_TEST(a_taken_port_is_said_in_one_sentence) {
 }
 END_TEST
 
+/* Bytes that come until the server closes. A reset counts as less than nothing. */
+static ssize_t read_to_the_end(int fd) {
+    static char piece[65536];
+    ssize_t all = 0;
+    ssize_t got;
+    while ((got = recv(fd, piece, sizeof piece, 0)) > 0) {
+        all += got;
+    }
+    return got < 0 ? -1 : all;
+}
+
+/* What is still in the server's socket when the client has ended its side must reach it: closing at once
+ * would throw it away. */
+START_TEST(a_client_that_has_finished_sending_gets_everything) {
+    static const char *const endings[] = {GET("/much"), HEAD("GET", "/much") "Connection: close\r\n\r\n",
+                                          GET("/much") "GET /half a head"};
+    start(generous());
+    for (size_t i = 0; i < ARRAY_LEN(endings); i++) {
+        int fd = dial_with(16384);
+        say(fd, endings[i]);
+        shutdown(fd, SHUT_WR);
+        clock_sleep_ms(100);
+        ck_assert_int_gt(read_to_the_end(fd), 2000000);
+        close(fd);
+    }
+    wait_until(connections_are, 0);
+    stop();
+}
+END_TEST
+
 static void sequence(Suite *suite, const char *name, const TTest *const *tests, size_t count) {
     TCase *cases = tcase_create(name);
     tcase_set_timeout(cases, 60);
@@ -598,7 +628,8 @@ Suite *http_server_suite(void) {
                                  idle_connections_end,
                                  half_a_body_is_answered_408,
                                  a_client_that_does_not_read_is_cut_off,
-                                 a_client_that_reads_slowly_gets_everything};
+                                 a_client_that_reads_slowly_gets_everything,
+                                 a_client_that_has_finished_sending_gets_everything};
     const TTest *const many[] = {beyond_the_limit_requests_are_refused_and_probes_are_not,
                                  slow_bodies_hold_half_of_the_workers_at_most, connections_are_capped,
                                  connections_of_one_address_are_capped, many_idle_connections_are_all_served};
