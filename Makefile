@@ -168,7 +168,7 @@ openapi: tools
 	@build/tools/bin/openapi-spec-validator openapi.yaml
 secrets: tools ## no secret in what Git knows
 	@scripts/secrets.sh
-tools:
+tools: packages-tools
 	@scripts/tools.sh
 security: packages-lint static tools tools-infra ## secrets, known holes, infrastructure, C; a scanner that is absent is skipped
 	@scripts/security.py

@@ -20,6 +20,7 @@ declare -A goals=(
     [docs]="${build[*]} chromium chromium-driver curl postgresql python3-psycopg2 python3-pytest redis-tools"
     [contract]="${build[*]} chromium chromium-driver postgresql python3-jsonschema python3-psycopg2 python3-pytest redis-tools"
     [lint]="${build[*]} check cppcheck jq python3-venv shellcheck yamllint"
+    [tools]="jq python3 python3-venv"
     [pipeline]="${build[*]} docker-registry jq python3-psycopg2 python3-pytest python3-venv skopeo"
     [rehearsal]="${build[*]} postgresql prometheus python3-psycopg2 python3-pytest"
     [fuzz]="${build[*]} clang libclang-rt-dev"
