@@ -87,7 +87,7 @@ C_FILES := $(wildcard src/*.[ch] src/*/*.[ch] tests/*/*.[ch])
 	circleci openapi secrets security security-tools pipeline arm64-check pin image container up down logs bench bench-docs \
 	alerts drill dashboards dashboard-picture clean
 help: ## this list
-	@grep -hE '^[a-z0-9-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z0-9-]+):.*## */\1|/' | column -t -s '|'
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / {printf "%-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: packages-run ## PayFlow on :3000 (PORT=...) with a private PostgreSQL and Redis; Ctrl-C stops all, the data stays
 	@$(MAKE) --no-print-directory build
