@@ -30,6 +30,7 @@ REPORTS = TOP / "build" / "reports"
 PYTHON = "/usr/bin/python3"
 TOOLS = TOP / "build" / "tools" / "bin"
 COVERAGE_MIN_PERCENT = 85
+PARSER_BRANCHES_MIN_PERCENT = 95
 HEARTBEAT_S = 20
 
 SANITIZERS = {
@@ -103,6 +104,9 @@ def suites() -> list[Suite]:
     gcovr = ["gcovr", "--root", ".", "--filter", "src/", "--object-directory", "build/cov/obj",
              "--fail-under-line", str(COVERAGE_MIN_PERCENT), "--sort-percentage",
              "--txt", "build/reports/coverage.txt", "--xml", "build/reports/coverage-lines.xml", "--print-summary"]
+    parsers = ["gcovr", "--root", ".", "--object-directory", "build/cov/obj", "--filter", r"src/core/.*\.c",
+               "--filter", r"src/http/(head|chunked|route)\.c", "--filter", r"src/(settings|obs/trace)\.c",
+               "--branches", "--fail-under-branch", str(PARSER_BRANCHES_MIN_PERCENT), "--print-summary"]
     return [
         unit("dev"),
         unit("asan"),
@@ -117,6 +121,7 @@ def suites() -> list[Suite]:
         pytest("api-cov", "tests/api", "cov"),
         pytest("statements", "tests/inject/test_statements.py", "cov"),
         check("coverage", "test", *gcovr),
+        check("coverage-parsers", "test", *parsers),
         check("format", "lint", "make", "-s", "format-check"),
         check("tidy", "lint", "make", "-s", f"-j{os.cpu_count()}", "tidy", limit_s=1200),
         check("cppcheck", "lint", "make", "-s", "cppcheck"),

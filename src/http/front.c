@@ -314,7 +314,7 @@ static void drain(struct front *front, struct peer *peer) {
     peer->drained += got > 0 ? (size_t)got : 0;
     if (got == 0 && has_unsent(peer->fd)) {
         pthread_mutex_lock(&front->lock);
-        peer->end_us = clock_monotonic_us() + LINGER_MS * 1000;
+        peer->end_us = clock_monotonic_us() + front->server->options.request_timeout_ms * 1000;
         put(&front->flushing, peer, PEER_LINGERING, FLUSH_MS);
         pthread_mutex_unlock(&front->lock);
     } else if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR) ||
