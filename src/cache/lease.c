@@ -9,8 +9,8 @@
 /* 256 sets of 4 entries of 64 bytes: 1024 busy subjects in 64 KiB. */
 #define SETS 256
 #define WAYS 4
-#define WINDOW_US 10000
-#define LIFE_US 20000  /* of a lease, from its order on */
+#define WINDOW_US 25000
+#define LIFE_US 50000  /* of a lease, from its order on */
 #define TRIP_US 100000 /* no order takes longer to reach Redis: it would count as away */
 
 struct lease {

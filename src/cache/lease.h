@@ -1,10 +1,10 @@
 /* Requests that were taken ahead from a busy subject's limit in Redis, so that most of its requests are
  * answered here, under a short lock, without a round trip.
  *
- * A subject's pace is what it asked of this process in the last whole window of 10 ms. When a round trip is
+ * A subject's pace is what it asked of this process in the last whole window of 25 ms. When a round trip is
  * due anyway, as many more are ordered as the pace says; Redis gives them only where they are a small part of
  * what the limit has left (script.c), so a subject near its limit, or with a small one, has no lease and is
- * counted one by one. What was not used after 20 ms is void, and goes back with the next round trip. All of
+ * counted one by one. What was not used after 50 ms is void, and goes back with the next round trip. All of
  * it was paid for in Redis before it is used: servers together never grant more than the limit. */
 #ifndef PAYFLOW_CACHE_LEASE_H
 #define PAYFLOW_CACHE_LEASE_H

@@ -100,7 +100,7 @@ END_TEST
 START_TEST(a_calm_subject_is_counted_one_by_one) {
     struct world world;
     world_start(&world, 100000000, 100000);
-    ck_assert(ask_often(&world, 0, 500, 10000));
+    ck_assert(ask_often(&world, 0, 500, 25000));
     ck_assert_int_eq(world.trips, 500);
     world_end(&world);
 }
@@ -216,7 +216,7 @@ START_TEST(nothing_goes_back_once_the_burst_is_whole_again) {
     now_us += 5000000;
     leases_order(world.servers[0], "a", &world.gcra, &take);
     ck_assert_int_eq(take.back, 0);
-    ck_assert_int_eq(take.ahead, 250); /* the pace is as it was: no request has said otherwise */
+    ck_assert_int_eq(take.ahead, 625); /* the pace is as it was: no request has said otherwise */
     world_end(&world);
 }
 END_TEST
@@ -249,11 +249,11 @@ START_TEST(an_order_that_is_not_answered_is_given_again) {
     }
     leases_order(leases, "a", &world.gcra, &first);
     leases_order(leases, "a", &world.gcra, &second);
-    ck_assert_int_eq(first.ahead, 250);
+    ck_assert_int_eq(first.ahead, 625);
     ck_assert_int_eq(second.ahead, 0);
-    now_us += 30000;
+    now_us += 60000;
     leases_order(leases, "a", &world.gcra, &second);
-    ck_assert_int_eq(second.ahead, 250);
+    ck_assert_int_eq(second.ahead, 625);
     world_end(&world);
 }
 END_TEST
@@ -270,7 +270,7 @@ START_TEST(a_reply_that_comes_too_late_is_not_used) {
     }
     leases_order(leases, "a", &world.gcra, &take);
     struct script_grant grant = redis(&world, &take);
-    now_us += 30000;
+    now_us += 60000;
     leases_fill(leases, "a", &grant);
     ck_assert(!leases_take(leases, "a", &world.gcra, &answer));
     leases_order(leases, "a", &world.gcra, &take);
