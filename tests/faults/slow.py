@@ -26,6 +26,7 @@ from servers import TOP, Folder, Postgres, Process, Server, Workers, free_port, 
 CONNECTIONS = int(os.environ.get("SLOW_CONNECTIONS") or 5000)
 MEASURE_S = 15
 CALLERS = 2
+ATTACKERS = 6  # processes
 PAUSE_S = 0.01
 THROWN_OUT_S = 10  # nginx's client_header_timeout and send_timeout, PayFlow's HEAD_TIMEOUT_MS
 BACK_S = 12       # that, and a little
@@ -45,6 +46,7 @@ class Nginx(Process):
     def __init__(self, folder: Folder, target: int) -> None:
         self.user = unprivileged()
         super().__init__(folder.make("nginx", self.user))
+        self.http_port = free_port()
         subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
                         "-subj", "/CN=localhost", "-addext", "subjectAltName=IP:127.0.0.1", "-keyout", self.home / "key.pem",
                         "-out", self.home / "certificate.pem"], check=True, capture_output=True)
@@ -55,7 +57,7 @@ class Nginx(Process):
         for pattern, instead in (("/run/secrets/tls|/tmp|/dev(?=/stderr)", str(self.home)),
                                  ("access_log /dev/stdout json", "access_log off"),
                                  (r"resolver [^;]*;|zone [^;]*;|http2 on;", ""), ("payflow:3000 resolve", f"127.0.0.1:{target}"),
-                                 ("listen 8080", f"listen 127.0.0.1:{free_port()}"), (r"127\.0\.0\.1:8081", f"127.0.0.1:{free_port()}"),
+                                 ("listen 8080", f"listen 127.0.0.1:{self.http_port}"), (r"127\.0\.0\.1:8081", f"127.0.0.1:{free_port()}"),
                                  ("listen 8443 ssl", f"listen 127.0.0.1:{self.port} ssl http2")):
             text = re.sub(pattern, instead, text)
         (self.home / "nginx.conf").write_text(text)
@@ -78,7 +80,7 @@ class Honest(Workers):
         super().__init__(CALLERS)
         self.target = target
         self.seconds: list[float] = []
-        self.errors: Counter[str] = Counter()
+        self.problems: Counter[str] = Counter()
 
     def work(self, number: int) -> None:
         del number
@@ -88,7 +90,7 @@ class Honest(Workers):
             problem = pay(connection)
             with self.lock:
                 if problem:
-                    self.errors[problem] += 1
+                    self.problems[problem] += 1
                 else:
                     self.seconds.append(time.monotonic() - begun)
         connection.close()
@@ -97,7 +99,7 @@ class Honest(Workers):
         return sorted(self.seconds)[int(len(self.seconds) * 0.99)] * 1000 if self.seconds else float("inf")
 
     def __str__(self) -> str:
-        wrong = ", ".join(f"{count} {what}" for what, count in self.errors.items())
+        wrong = ", ".join(f"{count} {what}" for what, count in self.problems.items())
         return f"{len(self.seconds)} payments, p99 {self.p99_ms():.1f} ms, errors: {wrong or 0}"
 
 
@@ -118,53 +120,61 @@ def pay(connection: http.client.HTTPConnection) -> str:
 
 
 class Watched(Workers):
-    """The most connections and the most memory that PayFlow had meanwhile."""
+    """The most connections that the attacked port and PayFlow had meanwhile, and the most memory that PayFlow had."""
 
-    def __init__(self, server: Server) -> None:
+    def __init__(self, port: int, server: Server) -> None:
         super().__init__(1)
-        self.server = server
-        self.files_before = self.files()
-        self.connections = self.memory_kb = 0
-
-    def files(self) -> int:
-        return len(os.listdir(f"/proc/{self.server.pid}/fd"))
+        self.port, self.server = port, server
+        self.attacked = self.connections = self.memory_kb = 0
 
     def work(self, number: int) -> None:
         del number
-        while not self.stopping.wait(0.25):
-            self.connections = max(self.connections, self.files() - self.files_before)
+        while not self.stopping.wait(0.5):
+            open_now = established()
+            self.attacked = max(self.attacked, open_now[self.port])
+            self.connections = max(self.connections, open_now[self.server.port])
             self.memory_kb = max(self.memory_kb, self.server.resident_kb())
 
 
+def established() -> Counter[int]:
+    """Connections by the port at this end that was connected to."""
+    counts: Counter[int] = Counter()
+    for name in ("tcp", "tcp6"):
+        fields = [line.split() for line in Path(f"/proc/net/{name}").read_text().splitlines()[1:]]
+        counts.update(int(field[1].rsplit(":", 1)[1], 16) for field in fields if field[3] == "01")
+    return counts
+
+
 class Attack:
-    """One slowhttptest. It does not come again where it was thrown out, so where all are, after ten seconds, it goes on with others:
-    as many a second as keep CONNECTIONS of them there. Its CPU would be another machine's, so here it yields to everybody else.
+    """slowhttptest, several times, because one alone is slow at TLS. It does not come again where it was thrown out, so where all
+    are, after ten seconds, it goes on with others: as many a second as keep CONNECTIONS of them there, and half as many more.
     """
 
-    def __init__(self, kind: str, url: str, home: Path) -> None:
+    def __init__(self, kind: str, target: Nginx | Server, home: Path) -> None:
         *arguments, path = ATTACKS[kind]
+        scheme, self.port = "http", target.port
+        if isinstance(target, Nginx):  # a head needs no TLS to be slow
+            scheme, self.port = ("http", target.http_port) if kind == "heads" else ("https", target.port)
         # nginx throws out nobody whose body comes on.
-        count = CONNECTIONS if kind == "bodies" and url.startswith("https") else 3 * CONNECTIONS
-        self.kind, self.home = kind, home
+        count = CONNECTIONS if kind == "bodies" and scheme == "https" else 10 * CONNECTIONS
+        command = ["setpriv", "--pdeathsig", "KILL", "slowhttptest", "-c", str(count // ATTACKERS),
+                   "-r", str(CONNECTIONS * 3 // 2 // THROWN_OUT_S // ATTACKERS), "-l", "120", "-p", "5",
+                   *arguments, f"{scheme}://127.0.0.1:{self.port}{path}"]
         with (home / f"{kind}.log").open("wb") as log:
-            self.process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", "nice", "-n", "19", "slowhttptest", "-c", str(count),
-                 "-r", str(CONNECTIONS // THROWN_OUT_S), "-l", str(2 * THROWN_OUT_S + MEASURE_S), "-p", "5", "-g", "-o", kind,
-                 *arguments, url + path], cwd=home, stdout=log, stderr=log)
+            self.processes = [subprocess.Popen(command, cwd=home, stdout=log, stderr=log) for _ in range(ATTACKERS)]
 
     def __enter__(self) -> Attack:
-        """When all have connected, or were refused."""
-        time.sleep(THROWN_OUT_S + 1)
+        """When CONNECTIONS are there, or as many as come in a while."""
+        until = time.monotonic() + 3 * THROWN_OUT_S
+        while established()[self.port] < CONNECTIONS and time.monotonic() < until:
+            time.sleep(1)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.process.terminate()
-        self.process.wait()
-
-    def most_connected(self) -> int:
-        """What slowhttptest counted: Seconds, Closed, Pending, Connected, Service Available."""
-        lines = [line.split(",") for line in (self.home / f"{self.kind}.csv").read_text().splitlines()[1:]]
-        return max((int(fields[3]) for fields in lines if len(fields) > 3), default=0)
+        for process in self.processes:
+            process.terminate()
+        for process in self.processes:
+            process.wait()
 
 
 def measured(target: Nginx | Server) -> Honest:
@@ -187,31 +197,31 @@ def back_after_s(target: Nginx | Server) -> float:
     return time.monotonic() - begun
 
 
-def judge(name: str, target: Nginx | Server, server: Server, home: Path, url: str) -> list[str]:
+def judge(name: str, target: Nginx | Server, server: Server, home: Path) -> list[str]:
     faults = []
     home.mkdir()
     quiet = measured(target)
     print(f"{name}, quiet: {quiet}", flush=True)
     for kind in ATTACKS:
         before_kb = server.resident_kb()
-        with Watched(server) as watched:
-            with Attack(kind, url, home) as attack:
+        attack = Attack(kind, target, home)
+        with Watched(attack.port, server) as watched:
+            with attack:
                 honest = measured(target)
             back = back_after_s(target)
-        print(f"{name}, slow {kind}: {honest} ({honest.p99_ms() / quiet.p99_ms():.1f} times);"
-              f" {attack.most_connected()} attackers connected "
-              f"at a time; PayFlow: {watched.connections} connections at most, {before_kb} kB before, "
-              f"{watched.memory_kb} kB at most; as before after {back:.1f} s", flush=True)
+        print(f"{name}, slow {kind}: {watched.attacked} connections at a time; {honest} ({honest.p99_ms() / quiet.p99_ms():.1f} times); "
+              f"PayFlow: {watched.connections} connections at most, {before_kb} kB before, {watched.memory_kb} kB at most; "
+              f"as before after {back:.1f} s", flush=True)
         cap = int(server.environment.get("MAX_CONNECTIONS", "4096"))
         faults += [f"{name}, {kind}: {what}" for what, wrong in (
-            ("honest callers saw errors", name == "proxy" and honest.errors),
+            ("honest callers saw errors", name == "proxy" and honest.problems),
             ("more connections than MAX_CONNECTIONS", watched.connections > cap),
             (f"memory grew by more than {GROWTH_MAX_KB} kB", watched.memory_kb - before_kb > GROWTH_MAX_KB),
             (f"not as before within {BACK_S} s", back > BACK_S),
             ("PayFlow ended", not server.is_running())) if wrong]
     after = measured(target)
     print(f"{name}, afterwards: {after}", flush=True)
-    return faults + ([f"{name}, afterwards: errors"] if after.errors else [])
+    return faults + ([f"{name}, afterwards: errors"] if after.problems else [])
 
 
 def main() -> int:
@@ -223,8 +233,8 @@ def main() -> int:
         server = Server(folder, postgres.database(), LOG_LEVEL="error").migrate().start()
         nginx = Nginx(folder, server.port).start()
         try:
-            faults = judge("proxy", nginx, server, folder.path / "proxy", f"https://127.0.0.1:{nginx.port}")
-            faults += judge("direct", server, server, folder.path / "direct", f"http://127.0.0.1:{server.port}")
+            faults = judge("proxy", nginx, server, folder.path / "proxy")
+            faults += judge("direct", server, server, folder.path / "direct")
         finally:
             status = [each.stop() for each in (nginx, server, postgres)]
     faults += ["PayFlow did not end well"] if status[1] != 0 else []
