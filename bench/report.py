@@ -4,6 +4,7 @@ picture, docs/performance.svg."""
 from __future__ import annotations
 
 import json
+import math
 import statistics
 import sys
 from collections import defaultdict
@@ -12,6 +13,8 @@ from pathlib import Path
 TOP = Path(__file__).resolve().parent.parent
 REPORTS = TOP / "build" / "reports"
 PAGE = TOP / "docs" / "performance.md"
+PRICES = TOP / "scripts" / "prices.json"
+PEAK, FULL, USD_A_EURO = 10, 0.6, 1.1
 BEGIN, END = "<!-- figures: make bench-docs -->", "<!-- end of figures -->"
 COLORS = {"payflow": "#0b6e4f", "payflow+limits": "#6fb98f", "go": "#2f6fab", "express": "#c1666b", "pgbench-row": "#8d8d8d",
           "pgbench-same": "#bdbdbd"}
@@ -24,7 +27,7 @@ class Figures:
         self.data = data
         self.runs: dict[Key, list[dict]] = defaultdict(list)
         for each in data["results"]:
-            if each["part"] != "start":
+            if each["part"] not in ("start", "disk"):
                 self.runs[each["part"], each["name"], each["connections"]].append(each)
 
     def median(self, part: str, name: str, connections: int, field: str = "rps") -> float | None:
@@ -105,6 +108,36 @@ def text(figures: Figures) -> str:
     return "\n".join([*lines, "", f"Pool sizes tried, with the payments stored in the time of one try: {pools}." if pools else ""])
 
 
+def cost(figures: Figures) -> list[str]:
+    """What a payment takes, and what many a day take then, at the prices of docs/cost.md."""
+    server, database = (figures.median("create", "payflow+limits", 64, f"{who}_us") for who in ("server", "postgres"))
+    memory = figures.median("create", "payflow", 64, "resident_mb")
+    disk = [each["bytes"] for each in figures.data["results"] if each["part"] == "disk"]
+    if not (server and database and memory and disk):
+        return []
+    price = {name: each["usd"] for name, each in json.loads(PRICES.read_text())["prices"].items()}
+    month_s = 730 * 3600
+    lines = ["## What a payment costs", "",
+             f"With keys and limits on, at 64 connections: {server:.0f} us of the server's CPU and {database:.0f} us of "
+             f"PostgreSQL's a payment, {memory:.0f} MB of the server's memory however many, and {disk[0]:,.0f} bytes on the database's disk, indexes included.", "",
+             f"The table takes these as they are for Google's vCPUs, peaks of {PEAK} times the average, instances of one vCPU filled to "
+             f"{FULL:.0%} at the peak and never fewer than two, a month of 730 hours, and {USD_A_EURO:.2f} dollars a euro.", "",
+             "| Payments a day | A second, at the peak | Server: vCPUs at the peak | Instances | PostgreSQL: vCPUs at the peak "
+             "| GB on disk a year | Euros a month: instances, disk after a year |",
+             "|---:|---:|---:|---:|---:|---:|---:|"]
+    for a_day in (1_000_000, 10_000_000, 100_000_000):
+        peak = a_day / 86400 * PEAK
+        instances = max(2, math.ceil(peak * server / 1e6 / FULL))
+        gigabytes = a_day * 365 * disk[0] / 1e9
+        run = instances * month_s * (price["run_cpu"] + 0.5 * price["run_memory"]) / USD_A_EURO
+        stored = gigabytes * price["sql_disk"] / USD_A_EURO
+        lines.append(f"| {a_day:,} | {peak:,.0f} | {peak * server / 1e6:.3f} | {instances} | {peak * database / 1e6:.3f} | "
+                     f"{gigabytes:,.0f} | {run:,.0f} + {stored:,.0f} |")
+    return [*lines, "", "So a million payments a day are no load: the smallest environment that is highly available serves them, and what "
+            "it costs is what it costs idle ([docs/cost.md](cost.md)). CPU grows with the payments and stays small; the disk grows "
+            "with all that were ever made, and becomes the largest part. The sidecar is not in these figures.", ""]
+
+
 def picture(figures: Figures) -> str:
     """Payments a second by connections: a line a contestant."""
     names = [n for n in COLORS if any(key[:2] == ("create", n) for key in figures.runs)]
@@ -138,7 +171,7 @@ def main() -> int:
         print(__doc__)
         return 0
     figures = Figures(json.loads((REPORTS / "bench.json").read_text()))
-    page = text(figures)
+    page = "\n".join([text(figures), *cost(figures)])
     (REPORTS / "bench.txt").write_text(page + "\n")
     (REPORTS / "bench.svg").write_text(picture(figures))
     print("\n" + page)

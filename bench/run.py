@@ -51,6 +51,10 @@ def say(text: str) -> None:
 # --- the contestants --------------------------------------------------------------------------------------------------
 
 
+class NotMeasuredError(Exception):
+    """Some requests failed: what was counted is no figure."""
+
+
 class Twin(Process):
     """A service in another language, with a pool of `pool` connections."""
 
@@ -150,7 +154,7 @@ class Bench:
         out = subprocess.run(command, check=True, capture_output=True, text=True, env=os.environ | environment).stdout
         figures = json.loads(out.strip().splitlines()[-1])
         if figures["failed"] or figures["broken"]:
-            raise SystemExit(f"{kind} with {connections} connections: {figures}: not a measurement")
+            raise NotMeasuredError(f"{kind} with {connections} connections: {figures}")
         return figures
 
     def measure(self, name: str, server: Process, connections: int, kind: str, *arguments: str,
@@ -174,9 +178,12 @@ class Bench:
 
     @contextmanager
     def running(self, contestant: Contestant) -> Iterator[Process]:
+        """A contestant that fails loses its figure; the others go on."""
         server = contestant.start()
         try:
             yield server
+        except NotMeasuredError as failure:
+            say(f"  {contestant.name}: not a measurement: {failure}")
         finally:
             server.stop()
 
@@ -297,7 +304,7 @@ class Bench:
         report = json.loads(subprocess.run([program, "report", "-type=json"], input=attack, capture_output=True, check=True).stdout)
         after = cpu_s(server.pid), family_cpu_s(self.postgres.pid)
         if report["success"] < 1:
-            raise SystemExit(f"{name} at {rate}/s: {report['status_codes']} {report['errors']}")
+            raise NotMeasuredError(f"{name} at {rate}/s: {report['status_codes']} {report['errors']}")
         return {"part": "open", "name": name, "connections": rate, "rps": report["throughput"],
                 "p50_ms": report["latencies"]["50th"] / 1e6, "p99_ms": report["latencies"]["99th"] / 1e6,
                 "server_us": (after[0] - before[0]) / report["requests"] * 1e6,
@@ -335,6 +342,10 @@ class Bench:
             if rows:
                 say(f"  filling {rows:,} rows")
                 self.fill(rows)
+            if rows:
+                size = "SELECT sum(pg_total_relation_size(t::regclass)) FROM unnest('{payments,idempotency_keys,events}'::text[]) t"
+                self.results.append({"part": "disk", "name": "payflow", "connections": rows,
+                                     "bytes": int(self.database.sql(size)[0][0]) / rows})
             for _ in range(ROUNDS):
                 with self.running(self.contestants()[0]) as server:
                     self.load(server.port, 64, "create", [], 1, {})
@@ -396,12 +407,13 @@ def main() -> int:
             for part in parts:
                 say(f"{part}:")
                 getattr(bench, part)()
+                REPORTS.mkdir(parents=True, exist_ok=True)
+                (REPORTS / "bench.json").write_text(json.dumps({
+                    "seconds": SECONDS, "rounds": ROUNDS, "cores": os.cpu_count(), "pools": bench.sweeps,
+                    "results": bench.results}, indent=1))
         finally:
             bench.redis.stop()
             bench.postgres.stop()
-    REPORTS.mkdir(parents=True, exist_ok=True)
-    (REPORTS / "bench.json").write_text(json.dumps({
-        "seconds": SECONDS, "rounds": ROUNDS, "cores": os.cpu_count(), "pools": bench.sweeps, "results": bench.results}, indent=1))
     return subprocess.run([sys.executable, str(HERE / "report.py")], check=False).returncode
 
 
