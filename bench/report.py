@@ -119,7 +119,8 @@ def cost(figures: Figures) -> list[str]:
     month_s = 730 * 3600
     lines = ["## What a payment costs", "",
              f"With keys and limits on, at 64 connections: {server:.0f} us of the server's CPU and {database:.0f} us of "
-             f"PostgreSQL's a payment, {memory:.0f} MB of the server's memory however many, and {disk[0]:,.0f} bytes on the database's disk, indexes included.", "",
+             f"PostgreSQL's a payment, {memory:.0f} MB of the server's memory however many, and {disk[0]:,.0f} bytes on the "
+             "database's disk, indexes included.", "",
              f"The table takes these as they are for Google's vCPUs, peaks of {PEAK} times the average, instances of one vCPU filled to "
              f"{FULL:.0%} at the peak and never fewer than two, a month of 730 hours, and {USD_A_EURO:.2f} dollars a euro.", "",
              "| Payments a day | A second, at the peak | Server: vCPUs at the peak | Instances | PostgreSQL: vCPUs at the peak "

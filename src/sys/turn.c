@@ -6,6 +6,7 @@ struct turn_waiter {
 };
 
 static _Thread_local struct turns *mine; /* of which this thread has a turn, or NULL */
+static _Thread_local struct turn_waiter self;
 
 void turns_init(struct turns *turns, unsigned count) {
     pthread_mutex_init(&turns->lock, NULL);
@@ -30,7 +31,6 @@ bool turn_try(struct turns *turns) {
 }
 
 void turn_take(struct turns *turns) {
-    struct turn_waiter self;
     if (mine != NULL) {
         return;
     }
@@ -59,7 +59,7 @@ static void give(struct turns *turns) {
         turns->free++;
     } else {
         turns->waiters = last->next;
-        sem_post(&last->given); /* under the lock: afterwards the waiter may be gone */
+        sem_post(&last->given);
     }
     pthread_mutex_unlock(&turns->lock);
 }
