@@ -176,8 +176,8 @@ static void linger(struct front *front, struct peer *peer) {
 }
 
 /* The client has said its last word. What it was answered may be on its way yet, and it may be reading. */
-static void part(struct front *front, struct peer *peer) {
-    if (has_unsent(peer->fd)) {
+static void part(struct front *front, struct peer *peer, bool unread) {
+    if (unread || has_unsent(peer->fd)) { /* with bytes unread, closing would be a reset */
         peer->edge = false;
         linger(front, peer);
     } else {
@@ -221,7 +221,7 @@ void front_return(struct front *front, struct peer *peer, enum fate fate, bool m
         linger(front, peer);
         break;
     case FATE_END:
-        part(front, peer);
+        part(front, peer, false);
         break;
     case FATE_DROP:
         drop(front, peer);
@@ -302,7 +302,7 @@ static bool look(struct front *front, struct peer *peer, uint32_t events) {
     if (have > 0 && head_ready(front->buffer, (size_t)have, peer->seen)) {
         dispatch(front, peer);
     } else if (have <= 0 || ended) {
-        part(front, peer); /* the rest will never come */
+        part(front, peer, have > 0); /* the rest will never come */
     } else {
         await_rest(front, peer, (size_t)have);
     }
