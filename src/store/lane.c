@@ -62,14 +62,19 @@ static void push(struct lane *lane, struct op *op, bool first) {
     pthread_cond_signal(&lane->wake);
 }
 
+/* True if no thread of the lane could connect for a while. */
+static bool is_down(struct lane *lane, int64_t now_us) {
+    int64_t since_us = atomic_load_explicit(&lane->down_since_us, memory_order_relaxed);
+    return since_us != 0 && now_us - since_us > DOWN_FAIL_FAST_US;
+}
+
 /* Queues the operation. STORE_OK: queued, op_wait must follow. */
 static enum store_result lane_submit(struct lane *lane, struct op *op) {
     int64_t now_us = clock_monotonic_us();
-    int64_t down_us = atomic_load_explicit(&lane->down_since_us, memory_order_relaxed);
     if (lane->started == 0) {
         return STORE_UNAVAILABLE; /* no database is configured */
     }
-    if (down_us != 0 && now_us - down_us > DOWN_FAIL_FAST_US) {
+    if (is_down(lane, now_us)) {
         return STORE_UNAVAILABLE;
     }
     op->queued_us = now_us;
@@ -219,7 +224,7 @@ int ops_drop_expired(struct op **ops, int count) {
     int64_t now_us = clock_monotonic_us();
     int left = 0;
     for (int i = 0; i < count; i++) {
-        if (ops[i]->deadline_us <= now_us) {
+        if (ops[i]->deadline_us <= now_us || ops[i]->given_up) {
             op_finish(ops[i], op_expired(ops[i]));
         } else {
             ops[left++] = ops[i];
@@ -245,6 +250,10 @@ int64_t ops_run_deadline_us(struct op *const *ops, int count) {
 bool lane_reconnect(struct pg *pg, struct op *const *ops, int count) {
     if (pg_connect(pg, ops_run_deadline_us(ops, count))) {
         return true;
+    }
+    bool away = pg->failing_us != 0 && clock_monotonic_us() - pg->failing_us > DOWN_FAIL_FAST_US;
+    for (int i = 0; i < count; i++) {
+        ops[i]->given_up = away && !ops[i]->sent;
     }
     int64_t wait_ms = pg_backoff_left_ms(pg);
     clock_sleep_ms(wait_ms < 1 ? 1 : wait_ms > 50 ? 50 : wait_ms);
@@ -310,6 +319,7 @@ static void sleep_idle(struct lane *lane, int64_t limit_us) {
     pthread_cond_clockwait(&lane->wake, &lane->lock, CLOCK_MONOTONIC, &until);
 }
 
+/* Called with the lock held. */
 static void answer_all(struct lane *lane, struct op **ops) {
     for (int count = take(lane, ops); count > 0; count = take(lane, ops)) {
         for (int i = 0; i < count; i++) {
@@ -332,7 +342,7 @@ static void *lane_thread(void *argument) {
             looked_us = now_us;
             pthread_mutex_unlock(&lane->lock);
             bool up = pg_connect(&pg, now_us + 3000000);
-            note_connection(lane, up);
+            note_connection(lane, up || pg.failing_us == 0);
             pg_renew(&pg);
             if (lane->options.idle != NULL) {
                 lane->options.idle(lane, &pg);
@@ -342,6 +352,9 @@ static void *lane_thread(void *argument) {
                 answer_expired(lane, ops);
             }
             if (!up && !lane->stopping) {
+                if (is_down(lane, clock_monotonic_us())) {
+                    answer_all(lane, ops); /* as those are answered that come now */
+                }
                 sleep_idle(lane, (pg_backoff_left_ms(&pg) + 1) * 1000);
                 continue;
             }

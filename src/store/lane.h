@@ -43,6 +43,7 @@ struct op {
     /* In whose queue it waits, or NULL. Changes to and from a lane under that lane's lock only. */
     _Atomic(struct lane *) lane;
     bool sent;      /* it was sent and its fate is not known: it may have been done */
+    bool given_up;  /* nothing of it was sent, and the database is away: it need not wait for its deadline */
     bool contended; /* a lock that it needs was held by somebody else */
     enum store_result result;
     /* Both, unless NULL, come into their own in op_finish: on the thread that has the result, while the
@@ -115,8 +116,8 @@ enum store_result op_refused(const struct op *op);
  * is PostgreSQL's. */
 void ops_refuse(struct op **ops, int count, const char *what, const char *sqlstate, const char *message);
 
-/* Takes the operations out of `ops` whose deadline passed, finishing them by op_expired; returns how many are
- * left. */
+/* Takes the operations out of `ops` whose deadline passed or that were given up, finishing them by
+ * op_expired; returns how many are left. */
 int ops_drop_expired(struct op **ops, int count);
 
 /* Until when `count` > 0 operations may keep PostgreSQL busy at once: until the first of them expires, but at
@@ -124,8 +125,8 @@ int ops_drop_expired(struct op **ops, int count);
  * statement time-out and a second. */
 int64_t ops_run_deadline_us(struct op *const *ops, int count);
 
-/* Makes sure of a connection for operations in hand. False after waiting a moment (look at the deadlines,
- * then call again). */
+/* Makes sure of a connection for operations in hand. False after waiting a moment (drop the expired ones,
+ * then call again); once connecting has failed for a second, those of which nothing was sent are given up. */
 MUST_CHECK bool lane_reconnect(struct pg *pg, struct op *const *ops, int count);
 
 #endif

@@ -206,8 +206,10 @@ bool pg_connect(struct pg *pg, int64_t deadline_us) {
         }
         pg_close(pg);
         back_off(pg);
+        pg->failing_us = pg->failing_us == 0 ? now_us : pg->failing_us;
         return false;
     }
+    pg->failing_us = 0;
     PQsetNoticeReceiver(pg->conn, ignore_notice, NULL);
     if (!pg->was_up) {
         log_event(LOG_INFO, "database_connected", "connected to PostgreSQL again");

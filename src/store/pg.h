@@ -25,6 +25,7 @@ struct pg {
     int64_t used_us;         /* when it last proved to be alive */
     bool was_up;             /* so that only a change is logged */
     int64_t connected_us;    /* when conn was made */
+    int64_t failing_us;      /* since when attempts to connect have failed; 0: the last one succeeded */
 };
 
 enum pg_outcome {

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 from ledger import verify
 from proxy import BOTH, CUT, Act, Proxy, nth
-from servers import Reply, Server
+from servers import Reply, Server, wait_until
 
 Proxied = Callable[..., tuple[Server, Proxy]]
 
@@ -124,3 +124,27 @@ def test_silence_makes_it_unready_and_not_unhealthy(proxied: Proxied) -> None:
     assert server.call("GET", "/ready").status == 200
     assert create(server, "silent").status == 201
     assert server.sql("SELECT count(*) FROM payments") == [(1,)]
+
+
+def test_a_database_that_is_away_is_told_of_soon_where_nothing_was_sent(proxied: Proxied) -> None:
+    """Whoever is in a thread's hands or waits for one is answered as those who come later: after a second or so."""
+    server, proxy = proxied(REQUEST_TIMEOUT_MS="30000", DB_WRITERS="1")
+
+    def go_away(statement: str) -> str:
+        proxy.refusing = proxy.refusing or statement == "prepare create"
+        return "57P01" if statement == "prepare create" else ""
+
+    for in_hand in (True, False):
+        proxy.refuse = go_away if in_hand else None
+        proxy.refusing = not in_hand
+        if not in_hand:
+            proxy.cut()
+            time.sleep(0.2)  # as above
+        begun = time.monotonic()
+        reply = create(server, "soon")
+        assert (reply.status, reply.json()["type"]) == (503, "urn:payflow:problem:unavailable"), reply
+        assert time.monotonic() - begun < 15
+        proxy.heal()
+        wait_until("it writes again", lambda key=f"again-{in_hand}": create(server, key).status == 201)
+    assert create(server, "soon").status == 201
+    assert server.sql("SELECT count(*) FROM payments") == [(3,)]
