@@ -75,7 +75,7 @@ static bool read_rest(struct reading *reading, struct body *body) {
         text_add(&body->text, piece, got);
         have += got;
     }
-    body->bytes = (struct slice){body->text.data, body->text.len};
+    body->bytes = (struct slice){body->text.data == NULL ? "" : body->text.data, body->text.len};
     return true;
 }
 
@@ -102,7 +102,7 @@ static bool read_chunked(struct reading *reading, struct body *body) {
             return incomplete(reading);
         }
     }
-    body->bytes = (struct slice){body->text.data, body->text.len};
+    body->bytes = (struct slice){body->text.data == NULL ? "" : body->text.data, body->text.len};
     return true;
 }
 
