@@ -39,7 +39,7 @@ def fuzz(name: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     dictionary = HERE / f"{'head' if name == 'wire' else name}.dict"
     return subprocess.run(
         [BUILD / "bin" / name, f"-artifact_prefix={BUILD}/found/{name}-", f"-max_len={BYTES_MAX.get(name, 1024)}", "-timeout=10",
-         "-rss_limit_mb=1024", "-print_final_stats=1", *([f"-dict={dictionary}"] if dictionary.is_file() else []), *map(str, arguments)],
+         "-rss_limit_mb=2048", "-print_final_stats=1", *([f"-dict={dictionary}"] if dictionary.is_file() else []), *map(str, arguments)],
         check=False, capture_output=True, text=True, errors="replace", cwd=BUILD)
 
 
