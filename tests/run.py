@@ -29,7 +29,8 @@ TOP = Path(__file__).resolve().parent.parent
 REPORTS = TOP / "build" / "reports"
 PYTHON = "/usr/bin/python3"
 TOOLS = TOP / "build" / "tools" / "bin"
-COVERAGE_MIN_PERCENT = 85
+COVERAGE_MIN_PERCENT = 92
+COVERAGE_MIN_BRANCHES_PERCENT = 80  # of all: gcc makes none in C for exceptions or the like, so nothing is excluded
 PARSER_BRANCHES_MIN_PERCENT = 95
 HEARTBEAT_S = 20
 
@@ -102,7 +103,8 @@ def rehearsal_builds() -> None:
 def suites() -> list[Suite]:
     """All there is to run, in its order. A later part of the project adds its suites here."""
     gcovr = ["gcovr", "--root", ".", "--filter", "src/", "--object-directory", "build/cov/obj",
-             "--fail-under-line", str(COVERAGE_MIN_PERCENT), "--sort-percentage",
+             "--fail-under-line", str(COVERAGE_MIN_PERCENT),
+             "--fail-under-branch", str(COVERAGE_MIN_BRANCHES_PERCENT), "--sort-percentage",
              "--txt", "build/reports/coverage.txt", "--xml", "build/reports/coverage-lines.xml", "--print-summary"]
     parsers = ["gcovr", "--root", ".", "--object-directory", "build/cov/obj", "--filter", r"src/core/.*\.c",
                "--filter", r"src/http/(head|chunked|route)\.c", "--filter", r"src/(settings|obs/trace)\.c",

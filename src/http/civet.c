@@ -44,12 +44,22 @@ static struct worker *worker_of(const struct mg_connection *conn) {
     return conn->tls_user_ptr;
 }
 
+/* CivetWeb had no memory for the request that it was given, so that no handler ran: its client must not wait.
+ */
+static void drop_unserved(struct worker *worker) {
+    if (worker->unserved) {
+        worker->unserved = false;
+        front_return(worker->server->front, worker->peer, FATE_DROP, false);
+    }
+}
+
 static int receive(struct mg_connection *conn, char *out, size_t size) {
     static const char head[] = "GET / HTTP/1.1\r\nHost: payflow\r\n\r\n";
     struct worker *worker = worker_of(conn);
     if (size < sizeof head) {
         return 0;
     }
+    drop_unserved(worker);
     do {
         worker->peer = worker->next != NULL ? worker->next : front_take(worker->server->front, -1);
         worker->next = NULL;
@@ -57,11 +67,13 @@ static int receive(struct mg_connection *conn, char *out, size_t size) {
             return 0; /* as if a client had closed: CivetWeb leaves its loop without a word */
         }
     } while (!exchange_receive(worker));
+    worker->unserved = true;
     memcpy(out, head, sizeof head - 1);
     return sizeof head - 1;
 }
 
 static int begin_request(struct mg_connection *conn) {
+    worker_of(conn)->unserved = false;
     exchange_serve(worker_of(conn));
     return 200; /* handled */
 }
@@ -81,6 +93,7 @@ static void begin_session(struct http_server *server) {
 
 static void connection_close(const struct mg_connection *conn) {
     struct http_server *server = worker_of(conn)->server;
+    drop_unserved(worker_of(conn));
     ((struct mg_connection *)(uintptr_t)conn)->client.sock = INVALID_SOCKET;
     if (!front_stopped(server->front)) {
         begin_session(server);

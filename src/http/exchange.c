@@ -47,6 +47,7 @@ struct worker *worker_new(struct http_server *server, struct worker *base, unsig
         worker->deeper = NULL;
         worker->next = NULL;
         worker->peer = NULL;
+        worker->unserved = false;
         worker->date_s = -1;
     }
     return worker;

@@ -69,6 +69,7 @@ struct worker {
     struct peer *peer; /* the connection in hand */
     struct head head;
     size_t body_have; /* bytes of the body in buffer, after the head */
+    bool unserved;    /* the peer in hand was given to CivetWeb, and no handler had it yet */
     bool declined;    /* what was read may not be served at this depth */
     bool more;        /* the connection may hold bytes behind this request */
     int64_t begun_us; /* when the head was complete */

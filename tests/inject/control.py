@@ -5,7 +5,7 @@ import ctypes
 import mmap
 from pathlib import Path
 
-CLIENT, DATABASE, REDIS = 1, 2, 4
+CLIENT, DATABASE = 1, 2
 RECEIVE, SEND, ACCEPT, POLL = 1, 2, 4, 8
 SITES_MAX = 1024
 
