@@ -317,10 +317,16 @@ static void settle(struct exchange *x, bool sent) {
     x->settled = true;
 }
 
-/* Sends what was not sent by http_answer_now. */
+/* Sends what was not sent by http_answer_now. That can take its time, so another client's connection that this
+ * thread was to take next goes back to all. */
 static void answer(struct exchange *x) {
+    struct worker *base = x->worker->base;
     if (x->settled) {
         return;
+    }
+    if (base->next != NULL) {
+        front_return(x->server->front, base->next, FATE_PARK, true);
+        base->next = NULL;
     }
     int64_t deadline_us = clock_monotonic_us() + x->server->options.request_timeout_ms * 1000;
     bool sent = (x->rendered || render(x, today(x->worker))) &&
@@ -416,6 +422,7 @@ bool exchange_receive(struct worker *worker) {
     struct problem problem = {0};
     struct peer *peer = worker->peer;
     ssize_t have = recv(peer->fd, worker->buffer, sizeof worker->buffer, MSG_PEEK | MSG_DONTWAIT);
+    worker->declined = false;
     if (have <= 0) {
         bool silent = have < 0 && (errno == EAGAIN || errno == EINTR);
         enum fate fate = silent ? FATE_PARK : (have == 0 ? FATE_END : FATE_DROP);
@@ -424,7 +431,6 @@ bool exchange_receive(struct worker *worker) {
     worker->begun_us = peer->ready_us != 0 ? peer->ready_us : clock_monotonic_us();
     peer->ready_us = 0;
     worker->more = true;
-    worker->declined = false;
     switch (head_parse(worker->buffer, (size_t)have, &worker->head, &problem)) {
     case HEAD_PARTIAL:
         return give_back(worker, FATE_PARTIAL, false);
