@@ -27,7 +27,7 @@ class Figures:
         self.data = data
         self.runs: dict[Key, list[dict]] = defaultdict(list)
         for each in data["results"]:
-            if each["part"] not in ("start", "disk"):
+            if each["part"] not in ("start", "disk", "profile"):
                 self.runs[each["part"], each["name"], each["connections"]].append(each)
 
     def median(self, part: str, name: str, connections: int, field: str = "rps") -> float | None:
@@ -108,6 +108,24 @@ def text(figures: Figures) -> str:
     return "\n".join([*lines, "", f"Pool sizes tried, with the payments stored in the time of one try: {pools}." if pools else ""])
 
 
+WHO = {"postgres": "PostgreSQL", "civetweb-worker": "payflow's workers: read, check, queue", "payflow": "payflow's lanes: commit, answer",
+       "log": "payflow's log", "wrk": "the load", "swapper": "nobody: idle"}
+
+
+def profile(figures: Figures) -> list[str]:
+    """Where the processors' time goes, a payment."""
+    rows: dict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+    for each in figures.data["results"]:
+        if each["part"] == "profile":
+            rows[WHO.get(each["name"], "others")][each["kernel"]] += each["us"]
+    if not rows:
+        return []
+    lines = ["## Where the time goes", "", "Of all processors' time at 64 connections, by perf's samples, in microseconds a "
+             "payment. Sampling itself slows it down a little.", "", "| Who | In all | In the kernel |", "|---|---:|---:|"]
+    lines += [f"| {who} | {sum(us):.1f} | {us[1]:.1f} |" for who, us in sorted(rows.items(), key=lambda row: -sum(row[1]))]
+    return [*lines, f"| **together** | **{sum(map(sum, rows.values())):.1f}** | |", ""]
+
+
 def cost(figures: Figures) -> list[str]:
     """What a payment takes, and what many a day take then, at the prices of docs/cost.md."""
     server, database = (figures.median("create", "payflow+limits", 64, f"{who}_us") for who in ("server", "postgres"))
@@ -172,7 +190,7 @@ def main() -> int:
         print(__doc__)
         return 0
     figures = Figures(json.loads((REPORTS / "bench.json").read_text()))
-    page = "\n".join([text(figures), *cost(figures)])
+    page = "\n".join([text(figures), *profile(figures), *cost(figures)])
     (REPORTS / "bench.txt").write_text(page + "\n")
     (REPORTS / "bench.svg").write_text(picture(figures))
     print("\n" + page)

@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """PayFlow beside what a team would pick instead, on one PostgreSQL, in one run: `make bench`.
 
-  bench/run.py [PART...]     parts: create reads edge open start big; all but big if none is named
+  bench/run.py [PART...]     parts: create reads edge open start profile big; all but big if none is named
   bench/run.py --list        who takes part
 
 Everybody writes the same rows (payment, idempotency key, event) in the same tables, each payment answered after its COMMIT.
@@ -18,6 +18,7 @@ import os
 import re
 import resource
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -310,6 +311,27 @@ class Bench:
                 "server_us": (after[0] - before[0]) / report["requests"] * 1e6,
                 "postgres_us": (after[1] - before[1]) / report["requests"] * 1e6, "resident_mb": resident_mb(server.pid)}
 
+    def profile(self) -> None:
+        """Where the processors' time goes with payflow at 64 connections, by perf's samples of the whole machine."""
+        perf = shutil.which("perf")
+        if not perf:
+            say("  profile: perf (Debian: linux-perf) is not there: not measured")
+            return
+        samples = str(self.folder.make("profile") / "perf.data")
+        self.clear()
+        with self.running(self.contestants()[0]) as server:
+            self.load(server.port, 64, "create", [], 1, {})
+            recording = subprocess.Popen([perf, "record", "-q", "-a", "-e", "cpu-clock", "-F", "999", "-o", samples],
+                                         stderr=subprocess.DEVNULL)
+            rps = self.measure("payflow", server, 64, "create")["rps"]
+            recording.send_signal(signal.SIGINT)
+            recording.wait()
+        report = subprocess.run([perf, "report", "-i", samples, "--stdio", "--sort", "comm,dso"], check=True, capture_output=True,
+                                text=True).stdout
+        for share, comm, place in re.findall(r"^ +([\d.]+)% +(\S+) +(\S+)", report, re.MULTILINE):
+            self.results.append({"part": "profile", "name": comm, "connections": 64, "kernel": place.startswith("[kernel"),
+                                 "us": float(share) / 100 * (os.cpu_count() or 1) / rps * 1e6})
+
     def start(self) -> None:
         for _ in range(max(ROUNDS, 11)):
             server = Server(self.folder, self.database, binary=BINARY)
@@ -393,8 +415,8 @@ def main() -> int:
     if "--help" in sys.argv[1:]:
         print(__doc__)
         return 0
-    parts = sys.argv[1:] or ["create", "reads", "edge", "open", "start"]
-    if set(parts) - {"create", "reads", "edge", "open", "start", "big"}:
+    parts = sys.argv[1:] or ["create", "reads", "edge", "open", "start", "profile"]
+    if set(parts) - {"create", "reads", "edge", "open", "start", "profile", "big"}:
         sys.exit(__doc__)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 16384), hard))
