@@ -45,8 +45,9 @@ def goals(figures: Figures) -> list[tuple[str, str, float | None, bool]]:
     for n in (64, 256):
         us = ("create", "payflow", n)
         for name, goal in (("express", 10), ("go", 3.5), ("pgbench-row", 2), ("pgbench-same", 2)):
+            theirs = min(n, 64) if name.startswith("pgbench") else n  # more sessions than 64 do it no good
             found.append((f"payments/s at {n} connections, of {name}'s", f">= {goal}",
-                          figures.ratio("rps", us, ("create", name, n)), True))
+                          figures.ratio("rps", us, ("create", name, theirs)), True))
         found.append((f"payments/s at {n} connections, keys and limits on, of off", ">= 0.85",
                       figures.ratio("rps", ("create", "payflow+limits", n), us), True))
     for name, goal in (("go", 0.333), ("express", 0.1)):
