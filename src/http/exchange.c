@@ -317,8 +317,8 @@ static void settle(struct exchange *x, bool sent) {
     x->settled = true;
 }
 
-/* Sends what was not sent by http_answer_now. That can take its time, so another client's connection that this
- * thread was to take next goes back to all. */
+/* Sends what was not sent by http_answer_now. That can take its time, so another client's connection that
+ * this thread was to take next goes back to all. */
 static void answer(struct exchange *x) {
     struct worker *base = x->worker->base;
     if (x->settled) {
