@@ -147,9 +147,10 @@ static void drop(struct front *front, struct peer *peer) {
     if (front->census != NULL) {
         census_leave(front->census, peer->bucket);
     }
-    pthread_mutex_unlock(&front->lock);
+    /* Before the slot can be taken again, or the figure would exceed the cap for a moment. */
     metric_add(METRIC_HTTP_CONNECTIONS, -1);
     atomic_fetch_sub(&front->open, 1);
+    pthread_mutex_unlock(&front->lock);
 }
 
 /* The lock is held: from now on its bytes are the front's alone. */
