@@ -115,6 +115,7 @@ def test_ctrl_c_stops_all_three_and_the_payments_stay(checkout: Checkout) -> Non
     process = checkout.serve()
     payment = checkout.pay()
     assert set(checkout.children()) == {"postgres", "redis-server", "payflow"}
+    time.sleep(2)  # the script looks for the answer ten times a second, and greets then
     output = interrupt(process)
     assert f"curl -i localhost:{checkout.port}/api/v1/payments" in output
     assert not checkout.children()
