@@ -75,7 +75,6 @@ static bool read_rest(struct reading *reading, struct body *body) {
         text_add(&body->text, piece, got);
         have += got;
     }
-    body->bytes = (struct slice){body->text.data == NULL ? "" : body->text.data, body->text.len};
     return true;
 }
 
@@ -102,7 +101,6 @@ static bool read_chunked(struct reading *reading, struct body *body) {
             return incomplete(reading);
         }
     }
-    body->bytes = (struct slice){body->text.data == NULL ? "" : body->text.data, body->text.len};
     return true;
 }
 
@@ -116,7 +114,7 @@ bool body_read(struct worker *worker, struct body *body, struct problem *problem
         return true;
     }
     bool read = head->chunked ? read_chunked(&reading, body) : read_rest(&reading, body);
-
+    body->bytes = (struct slice){body->text.data == NULL ? "" : body->text.data, body->text.len};
     if (read && body->text.failed) {
         return problem_set(problem, PROBLEM_OVERLOADED, NULL, "memory",
                            "There is no memory left; nothing was done.");

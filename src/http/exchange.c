@@ -218,6 +218,11 @@ static bool read_body(struct exchange *x, struct worker *worker, struct body *bo
     return true;
 }
 
+/* True if its handler waits for moments only, outside of http_wait_next. */
+static bool is_short(const struct http_route *route) {
+    return route->early || route->unlimited;
+}
+
 static void handle(struct exchange *x, struct worker *worker) {
     struct body body;
     if (!choose(x) || !admit(x)) {
@@ -226,7 +231,7 @@ static void handle(struct exchange *x, struct worker *worker) {
     }
     body = (struct body){0};
     if (read_body(x, worker, &body)) {
-        if (!x->request.route->early && !x->request.route->unlimited) {
+        if (!is_short(x->request.route)) {
             turn_give_up();
         }
         x->request.route->handler(&x->request, &x->response, x->server->context);
@@ -409,7 +414,7 @@ static bool may_nest(const struct worker *worker) {
     const struct http_server *server = worker->server;
     struct route_match match;
     route_find(server->routes, server->route_count, worker->head.path, worker->head.method, &match);
-    return body_is_here(worker) && (match.route == NULL || match.route->early || match.route->unlimited);
+    return body_is_here(worker) && (match.route == NULL || is_short(match.route));
 }
 
 /* Gives the connection back unserved. */

@@ -278,30 +278,34 @@ static int take(struct lane *lane, struct op **ops) {
     return count;
 }
 
-/* Finishes what waits and is past its deadline. Callers take theirs back by themselves, but one may be held
- * up by another request that it serves meanwhile, which may wait for this very one. Called with the lock
- * held, and gives it up for a while. */
-static void answer_expired(struct lane *lane, struct op **ops) {
-    int64_t now_us = clock_monotonic_us();
-    int count = 0;
-    struct op *last = NULL;
-    struct op **link = &lane->head;
-    while (*link != NULL) {
-        struct op *op = *link;
-        if (op->deadline_us <= now_us && count < LANE_BATCH_MAX) {
-            *link = op->next;
-            atomic_store_explicit(&op->lane, NULL, memory_order_relaxed);
-            ops[count++] = op;
-        } else {
-            last = op;
-            link = &op->next;
+/* Finishes what waits and has no more time than until_us. Callers take back by themselves what is past its
+ * deadline, but one may be held up by another request that it serves meanwhile, which may wait for this very
+ * one. Called with the lock held, and gives it up for a while. */
+static void answer_waiting(struct lane *lane, struct op **ops, int64_t until_us) {
+    int count;
+    do {
+        struct op *last = NULL;
+        struct op **link = &lane->head;
+        count = 0;
+        while (*link != NULL) {
+            struct op *op = *link;
+            if (op->deadline_us <= until_us && count < LANE_BATCH_MAX) {
+                *link = op->next;
+                atomic_store_explicit(&op->lane, NULL, memory_order_relaxed);
+                ops[count++] = op;
+            } else {
+                last = op;
+                link = &op->next;
+            }
         }
-    }
-    lane->tail = last;
-    depth_changed(lane, -count);
-    pthread_mutex_unlock(&lane->lock);
-    ops_drop_expired(ops, count);
-    pthread_mutex_lock(&lane->lock);
+        lane->tail = last;
+        depth_changed(lane, -count);
+        pthread_mutex_unlock(&lane->lock);
+        for (int i = 0; i < count; i++) {
+            op_finish(ops[i], op_expired(ops[i]));
+        }
+        pthread_mutex_lock(&lane->lock);
+    } while (count == LANE_BATCH_MAX);
 }
 
 static void note_connection(struct lane *lane, bool up) {
@@ -317,15 +321,6 @@ static void note_connection(struct lane *lane, bool up) {
 static void sleep_idle(struct lane *lane, int64_t limit_us) {
     struct timespec until = timespec_of(clock_monotonic_us() + limit_us);
     pthread_cond_clockwait(&lane->wake, &lane->lock, CLOCK_MONOTONIC, &until);
-}
-
-/* Called with the lock held. */
-static void answer_all(struct lane *lane, struct op **ops) {
-    for (int count = take(lane, ops); count > 0; count = take(lane, ops)) {
-        for (int i = 0; i < count; i++) {
-            op_finish(ops[i], op_expired(ops[i]));
-        }
-    }
 }
 
 static void *lane_thread(void *argument) {
@@ -348,13 +343,12 @@ static void *lane_thread(void *argument) {
                 lane->options.idle(lane, &pg);
             }
             pthread_mutex_lock(&lane->lock);
-            if (!up) {
-                answer_expired(lane, ops);
+            if (!up && !lane->stopping) {
+                now_us = clock_monotonic_us();
+                /* If it is down, all are answered, as those are that come now. */
+                answer_waiting(lane, ops, is_down(lane, now_us) ? INT64_MAX : now_us);
             }
             if (!up && !lane->stopping) {
-                if (is_down(lane, clock_monotonic_us())) {
-                    answer_all(lane, ops); /* as those are answered that come now */
-                }
                 sleep_idle(lane, (pg_backoff_left_ms(&pg) + 1) * 1000);
                 continue;
             }
@@ -373,7 +367,7 @@ static void *lane_thread(void *argument) {
         ops[0]->kind->run(lane, &pg, scratch, ops, count);
         pthread_mutex_lock(&lane->lock);
     }
-    answer_all(lane, ops);
+    answer_waiting(lane, ops, INT64_MAX);
     pthread_mutex_unlock(&lane->lock);
     pg_close(&pg);
     if (scratch != NULL) {
